@@ -1,0 +1,183 @@
+"""The command line: `firsthand list | doctor | run | evidence`.
+
+Nothing heavy is imported before it is needed, so that help, lists and refusals are instant. A `UserError` becomes
+one sentence on standard error and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from firsthand import __version__
+from firsthand.kit.chapters import chapter, chapters, notebook_path
+from firsthand.kit.errors import UserError
+
+PRESETS = ("smoke", "book", "paper")
+DEVICES = "auto, cpu, mps, cuda or cuda:N"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refusals in one sentence: argparse would print its usage first."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UserError(f"{message[0].upper()}{message[1:].rstrip('.')}. See `{self.prog} --help`.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="firsthand", description="Ten machine-learning papers that you read, run, check and break.")
+    parser.add_argument("--version", action="version", version=f"firsthand {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    add = commands.add_parser("list", help="the chapters, their papers and their verdicts")
+    add.set_defaults(do=_list)
+
+    add = commands.add_parser("doctor", help="what works on this machine and what to do about what does not")
+    add.set_defaults(do=_doctor)
+
+    add = commands.add_parser("run", help="run a chapter's experiment and print its result")
+    add.add_argument("chapter", metavar="CHAPTER")
+    add.add_argument("--preset", default="smoke", help="smoke (seconds, default), book or paper")
+    add.add_argument("--seed", type=int, default=0)
+    add.add_argument("--device", default="auto", help=DEVICES)
+    add.add_argument("--data", type=Path, help="your own data: a file or folder, as the chapter's Scale up section says")
+    add.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
+    add.add_argument("--notebook", type=Path, metavar="FILE", help="run the chapter's notebook instead, into FILE")
+    add.set_defaults(do=_run)
+
+    add = commands.add_parser("evidence", help="measure a chapter's claims and write its evidence file")
+    add.add_argument("chapter", metavar="CHAPTER")
+    add.add_argument("--seeds", type=int, default=5, help="at least 5 (default); a claim may ask for more")
+    add.add_argument("--workers", type=int, default=1, help="processes on this machine")
+    add.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
+    change = add.add_mutually_exclusive_group()
+    change.add_argument("--verify", action="store_true", help="recompute every stored value and compare")
+    change.add_argument("--reword", action="store_true", help="only bring changed sentences into the file")
+    add.set_defaults(do=_evidence)
+    return parser
+
+
+def _list(_: argparse.Namespace) -> int:
+    import json
+
+    for c in chapters().values():
+        file = Path(__file__).parent / "evidence" / f"{c.key}.json"
+        verdicts = "no evidence yet"
+        if file.is_file():
+            try:
+                names = [row["verdict"] for row in json.loads(file.read_text(encoding="utf-8"))["claims"]]
+                verdicts = ", ".join(f"{names.count(n)} {n}" for n in dict.fromkeys(sorted(names, key=names.count)[::-1]))
+            except (ValueError, KeyError, TypeError):
+                verdicts = "its evidence file is damaged"
+        print(f"{c.number:02d}  {c.key:<11} {c.title}\n    {'':<11} {c.venue}: {verdicts}")
+    return 0
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from firsthand.kit.doctor import report
+
+    return report()
+
+
+def _check_run(arguments: argparse.Namespace) -> None:
+    """Refuse what can be refused before anything heavy is imported."""
+    chapter(arguments.chapter)
+    if arguments.preset not in PRESETS:
+        raise UserError(f"Unknown preset {arguments.preset!r}: choose smoke, book or paper.")
+    kind, _, index = arguments.device.partition(":")
+    if kind not in ("auto", "cpu", "mps", "cuda") or (":" in arguments.device and not (kind == "cuda" and index.isdigit())):
+        raise UserError(f"Unknown device {arguments.device!r}: choose {DEVICES}.")
+    if arguments.seed < 0:
+        raise UserError(f"--seed must be 0 or more; got {arguments.seed}.")
+    if arguments.data is not None and not arguments.data.exists():
+        raise UserError(f"No file or folder {str(arguments.data)!r} for --data.")
+    for target in (arguments.json, arguments.notebook):
+        if target is not None and not target.resolve().parent.is_dir():
+            raise UserError(f"No folder {str(target.parent)!r} to write {target.name} into.")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    _check_run(arguments)
+    if arguments.notebook is not None:
+        return _run_notebook(arguments)
+    import importlib
+
+    from firsthand.kit.results import write_atomically
+
+    experiment = importlib.import_module(f"firsthand.{arguments.chapter}.experiment")
+    config = experiment.PRESETS[arguments.preset]
+    if arguments.data is not None:
+        config = experiment.with_data(config, str(arguments.data))
+    result = experiment.run(config, seed=arguments.seed, device=arguments.device, progress=sys.stderr.isatty())
+    width = max(map(len, result.metrics))
+    print(f"{result.chapter}, preset {result.preset}, seed {result.seed}")
+    for name, value in result.metrics.items():
+        print(f"  {name:<{width}}  {value:.6g}")
+    print(f"{result.seconds:.1f} s", file=sys.stderr)
+    if arguments.json is not None:
+        write_atomically(arguments.json, result.to_json())
+    return 0
+
+
+def _run_notebook(arguments: argparse.Namespace) -> int:
+    source = notebook_path(arguments.chapter)
+    if arguments.data is not None:
+        raise UserError("--data cannot be combined with --notebook; set it in the notebook's parameters cell.")
+    import papermill
+
+    parameters = {"preset": arguments.preset, "seed": arguments.seed, "device": arguments.device}
+    try:
+        papermill.execute_notebook(source, arguments.notebook, parameters, cwd=source.parent, progress_bar=False)
+    except papermill.PapermillExecutionError as error:
+        raise UserError(
+            f"Cell {error.exec_count} of {source.name} raised {error.ename}: {error.evalue}; see {arguments.notebook}."
+        ) from None
+    print(f"Wrote {arguments.notebook}.")
+    return 0
+
+
+def _evidence(arguments: argparse.Namespace) -> int:
+    chapter(arguments.chapter)
+    if arguments.workers < 1:
+        raise UserError(f"--workers must be at least 1; got {arguments.workers}.")
+    if arguments.seeds < 5:
+        raise UserError(f"Evidence needs at least 5 seeds; got {arguments.seeds}.")
+    from firsthand.kit import evidence
+
+    if arguments.verify:
+        differences = evidence.verify(arguments.chapter, workers=arguments.workers)
+        print("\n".join(differences) or "Every stored value was found again.")
+        return 1 if differences else 0
+    if arguments.reword:
+        content = evidence.reword(evidence.load(arguments.chapter))
+    else:
+        content = evidence.measure(
+            arguments.chapter, seeds=arguments.seeds, workers=arguments.workers, scheduler=arguments.scheduler
+        )
+    path = evidence.save(content)
+    print(f"{path.name}: " + ", ".join(f"{n} {name}" for name, n in evidence.counts(content).items()))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    try:
+        arguments = _parser().parse_args(argv)
+        do: Callable[[argparse.Namespace], int] = arguments.do
+        return do(arguments)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on where it was.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

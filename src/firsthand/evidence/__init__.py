@@ -1,0 +1,1 @@
+"""What was measured: one JSON file a chapter, read through `firsthand.kit.evidence`."""

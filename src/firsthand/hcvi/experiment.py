@@ -1,0 +1,148 @@
+"""The chapter's experiment: HCVI-R and its peers choose the number of clusters on the same data.
+
+`run` is what the notebook, the command line and the tests call; `CLAIMS` is what the evidence measures.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from firsthand.data.shapes import NOISE_SEED, SHAPES, add_noise
+from firsthand.data.tables import read_battery, read_csv, real_table
+from firsthand.hcvi.balls import make_balls
+from firsthand.hcvi.claims import CLAIMS, CURVES
+from firsthand.hcvi.index import choose_from_balls
+from firsthand.hcvi.peers import (
+    CLASSIC,
+    Pick,
+    best,
+    hcvi_pick,
+    hdbscan_pick,
+    index_functions,
+    points_pick,
+    proposals,
+    scaled,
+)
+from firsthand.kit.device import resolve_device
+from firsthand.kit.errors import UserError
+from firsthand.kit.results import Result
+
+__all__ = ["CLAIMS", "CURVES", "PRESETS", "Config", "run"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the experiment. All are ours: the paper's own protocol could not be obtained.
+
+    Attributes:
+        preset: name under which the result is stored.
+        shapes: generators of `firsthand.data.shapes`, drawn with the run's seed.
+        tables: scikit-learn's bundled sets.
+        noise: share of uniform noise points added to each shape.
+        k_max: largest k proposed to the peer indices (2 … k_max by three clusterers).
+        dbcv: also score the proposals by DBCV, which costs most of the time.
+        data: a CSV file, or a folder in the layout of clustering-data-v1, used instead of shapes and tables.
+        needs_data: refuse to run without `data`.
+        max_points: larger sets are skipped by the peers, whose indices need all pairs of points.
+    """
+
+    preset: str
+    shapes: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    noise: float = 0.0
+    k_max: int = 12
+    dbcv: bool = False
+    data: str | None = None
+    needs_data: bool = False
+    max_points: int = 5000
+
+
+SEPARATED = ("rings3", "smile4", "bars4", "interlock2", "squares5", "gauss6", "spirals3")
+
+PRESETS = {
+    "smoke": Config("smoke", shapes=("bars4",), k_max=5),
+    "book": Config("book", shapes=SEPARATED, k_max=10),
+    "paper": Config("paper", k_max=50, dbcv=True, needs_data=True),
+}
+
+
+def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool = True) -> Result:
+    """Let every method choose k on every data set.
+
+    Args:
+        config: one of PRESETS, or a changed copy.
+        seed: draws the shapes, their noise and k-means' starts.
+        device: where balls are made; the peers run on the CPU.
+        progress: show a progress bar.
+
+    Returns:
+        Result with metrics "<data>/<method>/k", "<data>/<method>/ari" (where labels are known) and
+        "<data>/balls", and arrays "<data>/scores" (k - 1, 2): k and HCVI-R.
+
+    Raises:
+        UserError: data that are missing or damaged.
+    """
+    from tqdm import tqdm
+
+    torch_device = resolve_device(device)
+    begin = time.perf_counter()
+    metrics: dict[str, float] = {}
+    arrays: dict[str, np.ndarray] = {}
+    sets = _data(config, seed)
+    for name, (X, y) in tqdm(sets.items(), disable=not progress, unit="set"):
+        X = scaled(X)
+        balls = make_balls(_on(X, torch_device))
+        metrics[f"{name}/balls"] = float(len(balls))
+        if len(balls) >= 4:
+            arrays[f"{name}/scores"] = np.array(list(choose_from_balls(balls).scores.items()))
+        for method, pick in choices(X, config, seed).items():
+            metrics[f"{name}/{method}/k"] = pick.k
+            if y is not None:
+                metrics[f"{name}/{method}/ari"] = pick.ari(y)
+    return Result("hcvi", config.preset, seed, metrics, arrays, time.perf_counter() - begin)
+
+
+def choices(X: np.ndarray, config: Config, seed: int) -> dict[str, Pick]:
+    """What each method chooses on scaled data X (n, d)."""
+    found = {"HCVI-R": hcvi_pick(X), "HCVI-R, filter": hcvi_pick(X, density=0.25)}
+    if len(X) > config.max_points:
+        return found
+    found["no balls"] = points_pick(X)
+    found["HDBSCAN"] = hdbscan_pick(X)
+    partitions = proposals(X, range(2, min(config.k_max, len(X) - 1) + 1), seed)
+    names = (*CLASSIC, "dbcv") if config.dbcv else CLASSIC
+    return found | {name: best(partitions, index) for name, index in index_functions(X, names).items()}
+
+
+def _on(X: np.ndarray, device):  # a CPU run stays in NumPy, so that results come back as NumPy
+    import torch
+
+    return X if device.type == "cpu" else torch.from_numpy(X).to(device, torch.float32 if device.type == "mps" else None)
+
+
+def _data(config: Config, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+    """{name: (X, y or None)} of everything the config names."""
+    if config.data is not None:
+        path = Path(config.data)
+        if path.is_dir():
+            return dict(read_battery(path))
+        return {path.stem: read_csv(path)}
+    if config.needs_data:
+        raise UserError(
+            "The paper preset of hcvi reads data from disk: clone https://github.com/gagolews/clustering-data-v1 "
+            "and pass its path with --data."
+        )
+    sets: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
+    for name in config.shapes:
+        X, y = SHAPES[name](seed)
+        sets[name] = (add_noise(X, config.noise, NOISE_SEED + seed) if config.noise else X), y
+    return sets | {name: real_table(name) for name in config.tables}
+
+
+def with_data(config: Config, path: str) -> Config:
+    """The same settings on the reader's own data."""
+    return replace(config, data=path)

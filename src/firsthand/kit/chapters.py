@@ -1,0 +1,62 @@
+"""Which chapters there are, from their `chapter.toml`; standard library only, so that `firsthand list` is instant."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from firsthand.kit.errors import UserError
+
+PACKAGE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter's card: what `chapter.toml` says. `key` is the folder's name, `stem` the notebook's."""
+
+    key: str
+    number: int
+    title: str
+    question: str
+    part: str
+    authors: str
+    paper: str
+    year: int
+    venue: str
+    url: str
+    build: str
+    needs: str
+    data: str
+    gpu: str
+
+    @property
+    def stem(self) -> str:
+        return f"{self.number:02d}_{self.key}"
+
+
+@cache
+def chapters() -> dict[str, Chapter]:
+    """All chapters of the package in reading order, by key."""
+    found = []
+    for file in PACKAGE.glob("*/chapter.toml"):
+        found.append(Chapter(key=file.parent.name, **tomllib.loads(file.read_text(encoding="utf-8"))))
+    return {c.key: c for c in sorted(found, key=lambda c: c.number)}
+
+
+def chapter(key: str) -> Chapter:
+    """The chapter of that name; a UserError lists the names there are."""
+    if key not in chapters():
+        raise UserError(f"Unknown chapter {key!r}: choose one of {', '.join(chapters())}.")
+    return chapters()[key]
+
+
+def notebook_path(key: str) -> Path:
+    """The chapter's notebook in the repository that this package was installed from in editable mode."""
+    path = PACKAGE.parents[1] / "notebooks" / f"{chapter(key).stem}.ipynb"
+    if not path.is_file():
+        raise UserError(
+            f"The notebook of {key} is not beside this package; clone the repository and install it with `make book`."
+        )
+    return path

@@ -1,0 +1,334 @@
+"""Evidence files: measuring a chapter's claims over seeds, storing the raw values, reading them back.
+
+One JSON file a chapter, `firsthand/evidence/<chapter>.json`. While it is measured, every finished cell (a claim
+at a seed) is kept in a work folder named after the code that measures it, so that a killed run goes on where it
+stopped and values of different code never mix.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterable
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import joblib
+from jsonschema import Draft202012Validator
+from tqdm import tqdm
+
+from firsthand.kit.chapters import PACKAGE, chapter
+from firsthand.kit.claims import Claim, Curve, NotTested, Verdict, verdict
+from firsthand.kit.errors import UserError
+from firsthand.kit.fingerprint import code_hash
+from firsthand.kit.results import write_atomically
+
+SCHEMA_VERSION = 1
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "hdbscan")
+
+
+def claims_of(key: str) -> list[Claim]:
+    """The CLAIMS of a chapter's experiment."""
+    return importlib.import_module(f"firsthand.{chapter(key).key}.experiment").CLAIMS
+
+
+def curves_of(key: str) -> list[Curve]:
+    """The CURVES of a chapter's experiment, if it has any."""
+    return getattr(importlib.import_module(f"firsthand.{chapter(key).key}.experiment"), "CURVES", [])
+
+
+def current_hash(key: str) -> str:
+    """The hash of the code that would measure the chapter now."""
+    return code_hash(f"firsthand.{key}.experiment")
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+def evidence_file(key: str) -> Path:
+    return PACKAGE / "evidence" / f"{chapter(key).key}.json"
+
+
+def load(key: str) -> dict[str, Any]:
+    """The chapter's evidence, checked against the schema.
+
+    Raises:
+        UserError: no such file, not JSON, or not of the schema; the sentence says where.
+    """
+    source = resources.files("firsthand.evidence").joinpath(f"{chapter(key).key}.json")
+    if not source.is_file():
+        raise UserError(f"No evidence for {key} yet: make it with `firsthand evidence {key}`.")
+    return parse(source.read_text(encoding="utf-8"), f"evidence/{key}.json")
+
+
+def parse(text: str, name: str) -> dict[str, Any]:
+    """Evidence from text; `name` is used in the error sentence."""
+    try:
+        content = json.loads(text, parse_constant=_no_constant)
+    except ValueError as error:
+        raise UserError(f"{name} is damaged, it is not JSON ({error}); restore it from the repository.") from None
+    schema = json.loads(resources.files("firsthand.evidence").joinpath("schema.json").read_text(encoding="utf-8"))
+    problem = next(iter(sorted(Draft202012Validator(schema).iter_errors(content), key=lambda e: list(e.path))), None)
+    if problem is not None:
+        where = "/".join(str(part) for part in problem.absolute_path) or "the top"
+        raise UserError(f"{name} is damaged at {where}: {problem.message[:200]}.")
+    return content
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def row_verdict(row: dict[str, Any]) -> Verdict:
+    """The verdict of a stored row, computed from its raw values."""
+    if row["not_tested"] is not None:
+        return Verdict("not tested", math.nan, math.nan, math.nan, 0)
+    return verdict(
+        row["method"], row["baseline"], rule=row["rule"], target=row["target"], tolerance=row["tolerance"]
+    )
+
+
+def counts(content: dict[str, Any]) -> dict[str, int]:
+    """{verdict: number of claims}, all four verdicts present."""
+    names = [row["verdict"] for row in content["claims"]]
+    return {name: names.count(name) for name in ("holds", "fails", "inconclusive", "not tested")}
+
+
+def is_stale(content: dict[str, Any]) -> bool:
+    """True where the code has changed since the values were measured."""
+    return content["code"] != current_hash(content["chapter"])
+
+
+# -------------------------------------------------------------------------------------------- measuring
+
+
+def _work_file(folder: Path, seed: int) -> Path:
+    return folder / f"seed-{seed:03d}.json"
+
+
+def measure_cell(claim: Claim, seed: int) -> dict[str, Any]:
+    """One claim at one seed: {"method", "baseline", "not_tested", "seconds"}."""
+    begin = time.perf_counter()
+    try:
+        method, baseline = claim.measure(seed)
+        cell: dict[str, Any] = {"method": method, "baseline": baseline, "not_tested": None}
+    except NotTested as reason:
+        cell = {"method": None, "baseline": None, "not_tested": str(reason)}
+    return {**cell, "seconds": round(time.perf_counter() - begin, 3)}
+
+
+def measure_seed(key: str, seed: int, claim_ids: list[str], folder: str) -> dict[str, Any]:
+    """All named claims at one seed, in one process so that they share what is costly; kept after each claim."""
+    import torch
+
+    torch.set_num_threads(1)
+    file = _work_file(Path(folder), seed)
+    cells: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    by_id: dict[str, Claim | Curve] = {item.id: item for item in (*claims_of(key), *curves_of(key))}
+    for name in claim_ids:
+        if name not in cells:
+            item = by_id[name]
+            cells[name] = measure_cell(item, seed) if isinstance(item, Claim) else list(item.measure(seed))
+            write_atomically(file, json.dumps(cells, allow_nan=False))
+    return cells
+
+
+def _seeds(item: Claim | Curve, seeds: int) -> range:
+    return range(1 if item.seeds == 1 else max(item.seeds, seeds))
+
+
+def measure(
+    key: str, *, seeds: int = 5, workers: int = 1, scheduler: str | None = None, progress: bool = True
+) -> dict[str, Any]:
+    """Measure all claims of a chapter; return the content of its evidence file, not yet written.
+
+    Args:
+        key: chapter.
+        seeds: at least so many seeds a claim; a claim may ask for more, and for 1 if nothing in it is random.
+        workers: processes on this machine.
+        scheduler: address of a Dask scheduler that does the work instead.
+        progress: show a progress bar.
+    """
+    if seeds < 5:
+        raise UserError(f"Evidence needs at least 5 seeds; got {seeds}.")
+    begin = time.perf_counter()
+    claims, curves = claims_of(key), curves_of(key)
+    folder = Path(".firsthand") / "evidence" / f"{key}-{current_hash(key)}"
+    plan: dict[int, list[str]] = {}
+    for item in (*claims, *curves):
+        for seed in _seeds(item, seeds):
+            plan.setdefault(seed, []).append(item.id)
+    jobs = [joblib.delayed(measure_seed)(key, seed, ids, str(folder.resolve())) for seed, ids in plan.items()]
+    cells = dict(zip(plan, _run(jobs, workers, scheduler, progress), strict=True))
+    rows = [_row(claim, [cells[s][claim.id] for s in _seeds(claim, seeds)]) for claim in claims]
+    return {
+        "schema": SCHEMA_VERSION,
+        "chapter": key,
+        "command": f"firsthand evidence {key} --seeds {seeds}",
+        "commit": _commit(),
+        "code": current_hash(key),
+        "environment": _environment(workers),
+        "minutes": round(sum(row["seconds"] for row in rows) / 60, 1),
+        "wall_minutes": round((time.perf_counter() - begin) / 60, 1),
+        "claims": rows,
+        "curves": [
+            {"id": c.id, "xlabel": c.xlabel, "x": c.x, "values": [cells[s][c.id] for s in _seeds(c, seeds)]} for c in curves
+        ],
+    }
+
+
+def _run(jobs: list[Any], workers: int, scheduler: str | None, progress: bool) -> list[dict[str, Any]]:
+    def collect() -> list[dict[str, Any]]:
+        parallel = joblib.Parallel(n_jobs=workers, return_as="generator")
+        return list(tqdm(parallel(jobs), total=len(jobs), unit="seed", disable=not progress))
+
+    if scheduler is None:
+        return collect()
+    from distributed import Client  # only a cluster needs it
+
+    with Client(scheduler) as client, joblib.parallel_config(backend="dask"):
+        client.wait_for_workers(1, timeout=60)
+        return list(joblib.Parallel()(jobs))
+
+
+def _row(claim: Claim, cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """The stored form of a claim with its raw values and the verdict they give."""
+    reasons = sorted({cell["not_tested"] for cell in cells if cell["not_tested"]})
+    baselines = [cell["baseline"] for cell in cells]
+    row = {
+        "id": claim.id,
+        "sentence": claim.sentence,
+        "source": claim.source,
+        "metric": claim.metric,
+        "unit": claim.unit,
+        "paper": claim.paper,
+        "rule": claim.rule,
+        "target": claim.target,
+        "tolerance": claim.tolerance,
+        "repeats_within": claim.repeats_within,
+        "seeds": list(range(len(cells))),
+        "method": [cell["method"] for cell in cells],
+        "baseline": None if baselines[0] is None else baselines,
+        "not_tested": "; ".join(reasons) or None,
+        "seconds": round(sum(cell["seconds"] for cell in cells), 3),
+        "slowest": max(cell["seconds"] for cell in cells),
+    }
+    found = row_verdict(row)
+    numbers = {"estimate": found.estimate, "low": found.low, "high": found.high}
+    return {**row, **{k: v if math.isfinite(v) else None for k, v in numbers.items()}, "verdict": found.name}
+
+
+def reword(content: dict[str, Any]) -> dict[str, Any]:
+    """The same evidence with the claims' present sentences; refused where more than wording has changed."""
+    if is_stale(content):
+        raise UserError(f"The code of {content['chapter']} has changed since the evidence was measured: measure anew.")
+    sentences = {claim.id: claim.sentence for claim in claims_of(content["chapter"])}
+    return {**content, "claims": [{**row, "sentence": sentences[row["id"]]} for row in content["claims"]]}
+
+
+def save(content: dict[str, Any]) -> Path:
+    """Write an evidence file atomically, after checking it."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    parse(text, "the new evidence")
+    path = evidence_file(content["chapter"])
+    write_atomically(path, _compact_lists(text))
+    return path
+
+
+def _compact_lists(text: str) -> str:
+    """Put innermost lists of numbers on one line: raw values stay readable, files stay small."""
+    lines, buffer = [], ""
+    for line in text.splitlines():
+        if line.rstrip().endswith("[") and not buffer:
+            buffer = line.rstrip()
+        elif buffer and line.strip().rstrip(",") in ("]",):
+            lines.append(buffer.rstrip(" ") + line.strip())
+            buffer = ""
+        elif buffer and line.strip()[-1] in "{[":
+            lines += [buffer, line]
+            buffer = ""
+        elif buffer:
+            buffer += ("" if buffer.endswith("[") else " ") + line.strip()
+        else:
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+# ------------------------------------------------------------------------------------------- verifying
+
+
+def differs(claim: Claim, row: dict[str, Any], seed: int) -> str | None:
+    """Recompute one cell and say how it differs from the stored one, or None."""
+    cell = measure_cell(claim, seed)
+    if cell["not_tested"] is not None:
+        return None if row["not_tested"] else f"{claim.id}, seed {seed}: {cell['not_tested']}"
+    index = row["seeds"].index(seed)
+    stored = [row["method"][index], None if row["baseline"] is None else row["baseline"][index]]
+    for what, old, new in zip(("method", "baseline"), stored, (cell["method"], cell["baseline"]), strict=True):
+        if not _same(old, new, claim.repeats_within):
+            return f"{claim.id}, seed {seed}, {what}: stored {old}, recomputed {new}"
+    return None
+
+
+def _same(old: Any, new: Any, tolerance: float) -> bool:
+    if old is None or new is None:
+        return old is new
+    pairs = zip(old, new, strict=True) if isinstance(old, list) else [(old, new)]
+    # A last-digit difference between processors is not a different result.
+    return all(math.isclose(a, b, rel_tol=1e-9, abs_tol=max(tolerance, 1e-12)) for a, b in pairs)
+
+
+def verify(key: str, *, workers: int = 1) -> list[str]:
+    """Recompute every stored cell of a chapter; return the differences, one sentence each."""
+    content = load(key)
+    by_id = {claim.id: claim for claim in claims_of(key)}
+    unknown = [row["id"] for row in content["claims"] if row["id"] not in by_id]
+    if unknown:
+        return [f"{name}: stored, but no longer a claim" for name in unknown]
+    jobs: Iterable[Any] = (
+        joblib.delayed(_differs_by_name)(key, row, seed) for row in content["claims"] for seed in row["seeds"]
+    )
+    return [line for line in joblib.Parallel(n_jobs=workers)(jobs) if line]
+
+
+def _differs_by_name(key: str, row: dict[str, Any], seed: int) -> str | None:
+    claim = next(claim for claim in claims_of(key) if claim.id == row["id"])
+    return differs(claim, row, seed)
+
+
+# ------------------------------------------------------------------------------------------ provenance
+
+
+def _commit() -> str | None:
+    """The commit of the repository around this package, or None outside one."""
+    found = subprocess.run(
+        ["git", "-C", str(PACKAGE), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or None
+
+
+def _environment(workers: int) -> dict[str, Any]:
+    return {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": 1,
+        "workers": workers,
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def processor() -> str:
+    """The processor's model name; never the machine's own name."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,142 @@
+"""What notebooks print: sentences with computed numbers, source code, the chapter's card, the evidence table."""
+
+from __future__ import annotations
+
+import html
+import inspect
+import json
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import HTML, Markdown
+
+from firsthand.kit import evidence
+from firsthand.kit.chapters import PACKAGE, chapter
+from firsthand.kit.style import FAINT
+
+MARKS = {"holds": "✔", "fails": "✘", "inconclusive": "?", "not tested": "–"}
+
+
+def say(text: str) -> Markdown:
+    """A sentence of the book whose numbers are computed; the cell that calls it is tagged `remove-input`."""
+    return Markdown(textwrap.dedent(text).strip())
+
+
+def show_source(*functions: Callable[..., Any]) -> Markdown:
+    """The source of functions as the package has it, docstrings left out (the API page has them)."""
+    return Markdown("\n\n".join(f"```python\n{_without_docstring(f)}\n```" for f in functions))
+
+
+def _without_docstring(function: Callable[..., Any]) -> str:
+    source = textwrap.dedent(inspect.getsource(function)).rstrip()
+    doc = function.__doc__
+    if doc is None:
+        return source
+    start = source.index('"""')
+    end = source.index('"""', start + 3) + 3
+    return source[:start].rstrip() + "\n" + source[end:].lstrip("\n")
+
+
+def run_seconds(key: str) -> float | None:
+    """Seconds that the chapter's notebook took when it was last executed for the book, or None."""
+    file = PACKAGE / "evidence" / "runs.json"
+    runs = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return runs.get(key, {}).get("seconds")
+
+
+def run_time(key: str) -> str:
+    """The run time in words, rounded so that a repeated run says the same."""
+    seconds = run_seconds(key)
+    if seconds is None:
+        return "not measured yet"
+    return "under half a minute" if seconds <= 30 else f"about {max(1, round(seconds / 60))} min"
+
+
+def verdict_words(key: str) -> str:
+    """The verdict counts of a chapter: "41 of 70 claims hold, 20 fail, …"."""
+    found = evidence.counts(evidence.load(key))
+    words = f"{found['holds']} of {sum(found.values())} claims hold, {found['fails']} fail"
+    return words + "".join(f", {found[name]} {name}" for name in ("inconclusive", "not tested") if found[name])
+
+
+def card(key: str) -> Markdown:
+    """The chapter's card: the paper, what is built, what is needed, run time, data, verdicts."""
+    c = chapter(key)
+    rows = {
+        "Paper": f"{c.authors}, [*{c.paper}*]({c.url}), {c.venue}, {c.year}",
+        "You will build": c.build,
+        "You need": c.needs,
+        "Run time": f"{run_time(key)} on two CPU cores. GPU: {c.gpu[0].lower() + c.gpu[1:]}",
+        "Data": c.data,
+        "Verdicts": verdict_words(key),
+    }
+    return Markdown("| | |\n|---|---|\n" + "\n".join(f"| **{name}** | {text} |" for name, text in rows.items()))
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def rule_words(row: dict[str, Any]) -> str:
+    """The rule of a row in symbols."""
+    target, tolerance = f"{row['target']:g}", f"{row['tolerance']:g}"
+    return {
+        "at_least": f"≥ {target}",
+        "at_most": f"≤ {target}",
+        "within": f"{target} ± {tolerance}",
+        "monotone": "rises",
+        "exact": f"= {target}",
+    }[row["rule"]]
+
+
+def evidence_table(key: str, *prefixes: str) -> HTML:
+    """The rows of the chapter's evidence whose id starts with one of the prefixes; all without any."""
+    content = evidence.load(key)
+    rows = [r for r in content["claims"] if not prefixes or r["id"].startswith(prefixes)]
+    if not rows:
+        raise ValueError(f"No claim of {key} starts with {' or '.join(prefixes)}.")
+    lines = []
+    for row in rows:
+        span = "" if row["low"] is None or row["rule"] == "exact" else f" [{_number(row['low'])}, {_number(row['high'])}]"
+        lines.append(
+            f'<tr data-claim="{row["id"]}"><td>{html.escape(row["sentence"])}</td><td>{row["source"]}</td>'
+            f"<td>{html.escape(row['metric'])}</td><td>{_number(row['estimate'])}{span}</td>"
+            f"<td>{rule_words(row)}</td>"
+            f'<td class="fh-{row["verdict"].replace(" ", "-")}">{MARKS[row["verdict"]]} {row["verdict"]}</td></tr>'
+        )
+    head = "".join(f"<th>{name}</th>" for name in ("Claim", "Whose", "Measured", "Found [95 %]", "Rule", "Verdict"))
+    stale = "<p><em>Measured with earlier code.</em></p>" if evidence.is_stale(content) else ""
+    return HTML(
+        f'{stale}<table class="fh-evidence"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+    )
+
+
+def row(key: str, claim: str) -> dict[str, Any]:
+    """One stored row of evidence, for sentences that quote it."""
+    found = [r for r in evidence.load(key)["claims"] if r["id"] == claim]
+    if not found:
+        raise ValueError(f"No claim {claim!r} in the evidence of {key}.")
+    return found[0]
+
+
+def _band(key: str, curve: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    found = next(c for c in evidence.load(key)["curves"] if c["id"] == curve)
+    values = np.array(found["values"], dtype=float)
+    return np.array(found["x"]), np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+
+
+def expected_band(ax: plt.Axes, key: str, curve: str) -> None:
+    """Shade where the stored seeds of a curve lie, for the reader's own run to be drawn upon."""
+    x, low, high = _band(key, curve)
+    ax.fill_between(x, low, high, color=FAINT, alpha=0.25, linewidth=0, label="stored seeds")
+
+
+def inside_band(key: str, curve: str, values: Sequence[float]) -> bool:
+    """Is every value within the range of the stored seeds, give or take a tenth of that range's height?"""
+    _, low, high = _band(key, curve)
+    slack = 0.1 * (high - low) + 1e-9
+    y = np.asarray(values, dtype=float)
+    return bool((np.isnan(y) | ((y >= low - slack) & (y <= high + slack))).all())
