@@ -43,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--preset", default="smoke", help="smoke (seconds, default), book or paper")
     add.add_argument("--seed", type=int, default=0)
     add.add_argument("--device", default="auto", help=DEVICES)
-    add.add_argument("--data", type=Path, help="your own data: a file or folder, as the chapter's Scale up section says")
+    add.add_argument(
+        "--data", type=Path, help="your own data: a file or folder, as the chapter's Scale up section says"
+    )
     add.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
     add.add_argument("--notebook", type=Path, metavar="FILE", help="run the chapter's notebook instead, into FILE")
     add.set_defaults(do=_run)
@@ -69,7 +71,9 @@ def _list(_: argparse.Namespace) -> int:
         if file.is_file():
             try:
                 names = [row["verdict"] for row in json.loads(file.read_text(encoding="utf-8"))["claims"]]
-                verdicts = ", ".join(f"{names.count(n)} {n}" for n in dict.fromkeys(sorted(names, key=names.count)[::-1]))
+                verdicts = ", ".join(
+                    f"{names.count(n)} {n}" for n in dict.fromkeys(sorted(names, key=names.count)[::-1])
+                )
             except (ValueError, KeyError, TypeError):
                 verdicts = "its evidence file is damaged"
         print(f"{c.number:02d}  {c.key:<11} {c.title}\n    {'':<11} {c.venue}: {verdicts}")
@@ -88,7 +92,9 @@ def _check_run(arguments: argparse.Namespace) -> None:
     if arguments.preset not in PRESETS:
         raise UserError(f"Unknown preset {arguments.preset!r}: choose smoke, book or paper.")
     kind, _, index = arguments.device.partition(":")
-    if kind not in ("auto", "cpu", "mps", "cuda") or (":" in arguments.device and not (kind == "cuda" and index.isdigit())):
+    if kind not in ("auto", "cpu", "mps", "cuda") or (
+        ":" in arguments.device and not (kind == "cuda" and index.isdigit())
+    ):
         raise UserError(f"Unknown device {arguments.device!r}: choose {DEVICES}.")
     if arguments.seed < 0:
         raise UserError(f"--seed must be 0 or more; got {arguments.seed}.")

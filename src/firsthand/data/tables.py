@@ -97,7 +97,9 @@ def read_battery(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
             raise UserError(f"{name} has no {labels.name} beside it; restore it from clustering-data-v1.")
         X, y = _numbers(file, name), _numbers(labels, name)
         if len(X) != len(y) or y.shape[1] != 1:
-            raise UserError(f"{name}: {len(X)} points and labels of shape {y.shape}; the two files do not belong together.")
+            raise UserError(
+                f"{name}: {len(X)} points and labels of shape {y.shape}; the two files do not belong together."
+            )
         sets[name] = X, y[:, 0].astype(np.int64) - 1
     if not sets:
         raise UserError(f"{folder.name} holds no <battery>/<name>.data.gz; pass the root of clustering-data-v1.")

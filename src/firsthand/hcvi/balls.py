@@ -147,9 +147,7 @@ def improves(parents: Group, children: Group) -> Tensor:
     return (share * dm).sum(1) < distribution_measure(parents.counts, parents.mean_radii)
 
 
-def _split(
-    balls: Group, accept: Callable[[Group, Group], Tensor], smallest: int
-) -> Iterator[tuple[Group, Group]]:
+def _split(balls: Group, accept: Callable[[Group, Group], Tensor], smallest: int) -> Iterator[tuple[Group, Group]]:
     """Halve all balls of more than `smallest` points, round by round; yield (final, still active).
 
     A cut that leaves one child empty (all points equal) is never accepted.

@@ -93,8 +93,8 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     metrics: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
     sets = _data(config, seed)
-    for name, (X, y) in tqdm(sets.items(), disable=not progress, unit="set"):
-        X = scaled(X)
+    for name, (raw, y) in tqdm(sets.items(), disable=not progress, unit="set"):
+        X = scaled(raw)
         balls = make_balls(_on(X, torch_device))
         metrics[f"{name}/balls"] = float(len(balls))
         if len(balls) >= 4:
@@ -121,7 +121,9 @@ def choices(X: np.ndarray, config: Config, seed: int) -> dict[str, Pick]:
 def _on(X: np.ndarray, device):  # a CPU run stays in NumPy, so that results come back as NumPy
     import torch
 
-    return X if device.type == "cpu" else torch.from_numpy(X).to(device, torch.float32 if device.type == "mps" else None)
+    return (
+        X if device.type == "cpu" else torch.from_numpy(X).to(device, torch.float32 if device.type == "mps" else None)
+    )
 
 
 def _data(config: Config, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:

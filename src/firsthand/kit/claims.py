@@ -129,7 +129,12 @@ def _monotone(sequences: Sequence[Sequence[float]]) -> Verdict:
 
 
 def verdict(
-    method: Sequence[Any], baseline: Sequence[Any] | None = None, *, rule: str, target: float = 0.0, tolerance: float = 0.0
+    method: Sequence[Any],
+    baseline: Sequence[Any] | None = None,
+    *,
+    rule: str,
+    target: float = 0.0,
+    tolerance: float = 0.0,
 ) -> Verdict:
     """What the values of one claim say, seed by seed.
 

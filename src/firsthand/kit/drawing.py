@@ -81,7 +81,11 @@ def _axis(ax: plt.Axes, which: str) -> dict[str, Any]:
             place = _place(ax, ax.transData, np.array([point]))[0 if which == "x" else 1]
             if -1 <= place <= UNIT + 1 and label.get_text():
                 ticks.append([place, _plain(label.get_text())])
-    return {"label": _plain(axis.get_label_text()), "ticks": ticks, "grid": bool(axis.get_gridlines()[0].get_visible()) if ticks else False}
+    return {
+        "label": _plain(axis.get_label_text()),
+        "ticks": ticks,
+        "grid": bool(axis.get_gridlines()[0].get_visible()) if ticks else False,
+    }
 
 
 def _legend(ax: plt.Axes) -> list[list[str]]:
@@ -90,8 +94,10 @@ def _legend(ax: plt.Axes) -> list[list[str]]:
         return []
     rows = []
     for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
-        colour = handle.get_color() if isinstance(handle, Line2D) else handle.get_facecolor()
-        rows.append([_colour(np.atleast_2d(colour)[0] if not isinstance(colour, str) else colour), _plain(text.get_text())])
+        colour: Any = handle.get_color() if isinstance(handle, Line2D) else handle.get_facecolor()  # type: ignore[union-attr]
+        rows.append(
+            [_colour(np.atleast_2d(colour)[0] if not isinstance(colour, str) else colour), _plain(text.get_text())]
+        )
     return rows
 
 
@@ -130,11 +136,17 @@ def _items(ax: plt.Axes, artist: Any) -> list[dict[str, Any]] | None:
     if isinstance(artist, Circle):
         edge, face = artist.get_edgecolor(), artist.get_facecolor()
         ring = _place(ax, ax.transData, np.array([artist.center, np.add(artist.center, (artist.radius, 0))]))
-        return [{"t": "ring", "p": [ring[0], ring[1], abs(ring[2] - ring[0])], **_paint(edge, face, artist.get_linewidth())}]
+        return [
+            {"t": "ring", "p": [ring[0], ring[1], abs(ring[2] - ring[0])], **_paint(edge, face, artist.get_linewidth())}
+        ]
     if isinstance(artist, Patch):
         shape = artist.get_path().to_polygons(artist.get_transform())
         edge, face = artist.get_edgecolor(), artist.get_facecolor()
-        return [_area(ax, polygon, edge, face, artist.get_linewidth()) for polygon in shape if len(polygon) > 2]
+        return [
+            _area(ax, polygon, edge, face, artist.get_linewidth())
+            for polygon in map(np.asarray, shape)
+            if len(polygon) > 2
+        ]
     if isinstance(artist, Collection):
         return _collection(ax, artist)
     return None
@@ -144,7 +156,7 @@ def _line(ax: plt.Axes, line: Line2D) -> list[dict[str, Any]]:
     points = _place(ax, line.get_transform(), np.column_stack([line.get_xdata(orig=False), line.get_ydata(orig=False)]))
     if not points:
         return []
-    colour, alpha = _colour(line.get_color()), 1.0 if line.get_alpha() is None else float(line.get_alpha())
+    colour, alpha = _colour(line.get_color()), float(line.get_alpha() or 1)
     items: list[dict[str, Any]] = []
     if line.get_linestyle() not in ("None", "none", " ", ""):
         dashes = line._dash_pattern[1]  # type: ignore[attr-defined]  # the only place that resolves "--" to lengths
@@ -162,7 +174,9 @@ def _text(ax: plt.Axes, text: Text) -> list[dict[str, Any]]:
         return []
     place = _place(ax, text.get_transform(), np.array([text.get_unitless_position()]))
     anchor = {"left": "start", "center": "middle", "right": "end"}[text.get_horizontalalignment()]
-    low = {"bottom": 0.0, "baseline": 0.0, "center": 0.35, "center_baseline": 0.35, "top": 0.8}[text.get_verticalalignment()]
+    low = {"bottom": 0.0, "baseline": 0.0, "center": 0.35, "center_baseline": 0.35, "top": 0.8}[
+        text.get_verticalalignment()
+    ]
     return [{"t": "text", "p": place, "s": text.get_text(), "h": anchor, "v": low, "c": _colour(text.get_color())}]
 
 
@@ -191,7 +205,7 @@ def _collection(ax: plt.Axes, found: Collection) -> list[dict[str, Any]] | None:
         return [{"t": "segments", "p": segments, "c": _colour(edge), "w": width}]
     if isinstance(found, PolyCollection):
         shapes = [p for path in found.get_paths() for p in path.to_polygons(found.get_transform())]
-        return [_area(ax, p, edge, face, width) for p in shapes]
+        return [_area(ax, np.asarray(p), edge, face, width) for p in shapes]
     offsets = np.asarray(found.get_offsets(), dtype=float)
     if isinstance(found, EllipseCollection):
         radii = np.asarray(found.get_widths(), dtype=float) / 2

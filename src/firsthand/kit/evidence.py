@@ -89,9 +89,7 @@ def row_verdict(row: dict[str, Any]) -> Verdict:
     """The verdict of a stored row, computed from its raw values."""
     if row["not_tested"] is not None:
         return Verdict("not tested", math.nan, math.nan, math.nan, 0)
-    return verdict(
-        row["method"], row["baseline"], rule=row["rule"], target=row["target"], tolerance=row["tolerance"]
-    )
+    return verdict(row["method"], row["baseline"], rule=row["rule"], target=row["target"], tolerance=row["tolerance"])
 
 
 def counts(content: dict[str, Any]) -> dict[str, int]:
@@ -130,7 +128,9 @@ def measure_seed(key: str, seed: int, claim_ids: list[str], folder: str) -> dict
     torch.set_num_threads(1)
     file = _work_file(Path(folder), seed)
     cells: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    by_id: dict[str, Claim | Curve] = {item.id: item for item in (*claims_of(key), *curves_of(key))}
+    by_id: dict[str, Claim | Curve] = {}
+    by_id.update({claim.id: claim for claim in claims_of(key)})
+    by_id.update({curve.id: curve for curve in curves_of(key)})
     for name in claim_ids:
         if name not in cells:
             item = by_id[name]
@@ -159,9 +159,11 @@ def measure(
         raise UserError(f"Evidence needs at least 5 seeds; got {seeds}.")
     begin = time.perf_counter()
     claims, curves = claims_of(key), curves_of(key)
-    folder = Path(".firsthand") / "evidence" / f"{key}-{current_hash(key)}"
+    code, commit = current_hash(key), _commit()  # before the run: files may change while it goes on
+    folder = Path(".firsthand") / "evidence" / f"{key}-{code}"
     plan: dict[int, list[str]] = {}
-    for item in (*claims, *curves):
+    items: list[Claim | Curve] = [*claims, *curves]
+    for item in items:
         for seed in _seeds(item, seeds):
             plan.setdefault(seed, []).append(item.id)
     jobs = [joblib.delayed(measure_seed)(key, seed, ids, str(folder.resolve())) for seed, ids in plan.items()]
@@ -171,14 +173,15 @@ def measure(
         "schema": SCHEMA_VERSION,
         "chapter": key,
         "command": f"firsthand evidence {key} --seeds {seeds}",
-        "commit": _commit(),
-        "code": current_hash(key),
+        "commit": commit,
+        "code": code,
         "environment": _environment(workers),
         "minutes": round(sum(row["seconds"] for row in rows) / 60, 1),
         "wall_minutes": round((time.perf_counter() - begin) / 60, 1),
         "claims": rows,
         "curves": [
-            {"id": c.id, "xlabel": c.xlabel, "x": c.x, "values": [cells[s][c.id] for s in _seeds(c, seeds)]} for c in curves
+            {"id": c.id, "xlabel": c.xlabel, "x": c.x, "values": [cells[s][c.id] for s in _seeds(c, seeds)]}
+            for c in curves
         ],
     }
 

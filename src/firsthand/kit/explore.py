@@ -68,7 +68,9 @@ class Explorer:
         self.render, self.grid, self.start, self.caption = render, grid, start, caption
         self.html = self._build()
         if len(self.html) > MAX_BYTES:
-            raise ValueError(f"The figure takes {len(self.html) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} are allowed.")
+            raise ValueError(
+                f"The figure takes {len(self.html) / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} are allowed."
+            )
 
     def _build(self) -> str:
         pool = Pool()
@@ -97,8 +99,9 @@ class Explorer:
         at_start = list(itertools.product(*self.grid.values())).index(tuple(self.start.values()))
         script = resources.files("firsthand.kit").joinpath("explore.js").read_text(encoding="utf-8")
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
+        alt = html.escape(sentences[at_start] or self.caption)
         return (
-            f'<figure class="fh-explore"><img class="fh-still" alt="{html.escape(sentences[at_start] or self.caption)}" '
+            f'<figure class="fh-explore"><img class="fh-still" alt="{alt}" '
             f'src="data:image/png;base64,{_base64(still)}">{caption}'
             f'<script type="application/json">{text}</script></figure><script>{script}</script>'
         )
@@ -140,7 +143,9 @@ def _drawn(render: Callable[..., Any], state: dict[str, Any]) -> tuple[Figure | 
     if not isinstance(picture, Figure):
         picture = np.asarray(picture)
         if picture.dtype != np.uint8 or picture.ndim not in (2, 3):
-            raise ValueError(f"render must give a Figure or a uint8 image; got {picture.dtype} of shape {picture.shape}.")
+            raise ValueError(
+                f"render must give a Figure or a uint8 image; got {picture.dtype} of shape {picture.shape}."
+            )
     return picture, sentence
 
 
@@ -159,5 +164,3 @@ def _base64(data: bytes) -> str:
 
 def _label(value: Any) -> str:
     return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
-
-

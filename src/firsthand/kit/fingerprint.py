@@ -46,6 +46,11 @@ def source_files(module: str) -> list[Path]:
     return sorted(found)
 
 
+def _has_docstring(node: ast.AST) -> bool:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None
+
+
 def _canonical(node: object) -> str:
     """A text form of a syntax tree without positions, contexts, docstrings and empty fields."""
     if isinstance(node, list):
@@ -58,11 +63,7 @@ def _canonical(node: object) -> str:
     for name, value in ast.iter_fields(node):
         if name in ("ctx", "kind", "type_comment", "type_ignores") or value is None or value == []:
             continue
-        if name == "body" and isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            first = value[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-                value = value[1:]
-        parts.append(f"{name}={_canonical(value)}")
+        parts.append(f"{name}={_canonical(value[1:] if name == 'body' and _has_docstring(node) else value)}")
     return "(" + " ".join(parts) + ")"
 
 

@@ -100,7 +100,9 @@ def evidence_table(key: str, *prefixes: str) -> HTML:
         raise ValueError(f"No claim of {key} starts with {' or '.join(prefixes)}.")
     lines = []
     for row in rows:
-        span = "" if row["low"] is None or row["rule"] == "exact" else f" [{_number(row['low'])}, {_number(row['high'])}]"
+        span = (
+            "" if row["low"] is None or row["rule"] == "exact" else f" [{_number(row['low'])}, {_number(row['high'])}]"
+        )
         lines.append(
             f'<tr data-claim="{row["id"]}"><td>{html.escape(row["sentence"])}</td><td>{row["source"]}</td>'
             f"<td>{html.escape(row['metric'])}</td><td>{_number(row['estimate'])}{span}</td>"
