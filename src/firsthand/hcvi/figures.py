@@ -59,7 +59,7 @@ def draw_com_and_sep(ax: plt.Axes, centers: np.ndarray, labels: np.ndarray) -> N
     com, sep = com_and_sep(centers, labels)
     for i, colour in zip(np.unique(labels), colours(len(com)), strict=False):
         members = centers[labels == i]
-        ax.scatter(*members.T, s=70, color=colour, zorder=3)
+        ax.scatter(members[:, 0], members[:, 1], s=70, color=colour, zorder=3)
         if len(members) > 1:
             tree = spanning_tree(members)
             wide = np.where(tree.lengths == tree.lengths[-1], 4.0, 1.5)
@@ -71,9 +71,10 @@ def draw_com_and_sep(ax: plt.Axes, centers: np.ndarray, labels: np.ndarray) -> N
         start, end = members[a] - lift, others[b] - lift
         ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": colour, "linestyle": "--"})
         name = f"com {com[i]:g}, sep {sep[i]:g}"
-        ax.text(*(members.mean(0) + (0, 0.45)), name, color=colour, ha="center", va="bottom")
+        x, y = members[:, 0].mean(), members[:, 1].max()
+        ax.text(x, y + 0.3, name, color=colour, ha="center", va="bottom")
     ax.set_aspect("equal")
-    ax.margins(0.12, 0.25)
+    ax.margins(0.12, 0.35)
 
 
 # ------------------------------------------------------------------------------- the splitting, in steps

@@ -15,7 +15,7 @@ from firsthand.hcvi.index import prim, scores_of_cuts, spanning_tree
 
 
 def surface_distances(balls: Balls) -> np.ndarray:
-    """(M, M) gaps between the spheres: max(0, |c - c'| - r - r')."""
+    """(M, M) gaps between the spheres: centre distance less both radii, at least 0."""
     between = np.linalg.norm(balls.centers[:, None] - balls.centers[None], axis=2)
     gaps = np.maximum(0.0, between - balls.radii[:, None] - balls.radii[None])
     np.fill_diagonal(gaps, 0.0)

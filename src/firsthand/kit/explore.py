@@ -34,7 +34,7 @@ def explore(
     """A figure with sliders over a small grid of settings.
 
     Args:
-        render: render(**state) -> a Matplotlib Figure, a uint8 image (H, W) or (H, W, 3), or either with one
+        render: ``render(**state)`` -> a Matplotlib Figure, a uint8 image (H, W) or (H, W, 3), or either with one
             sentence that says to a screen reader what the state shows.
         caption: the message of the figure.
         start: the state shown first; the first value of every axis where it says nothing.

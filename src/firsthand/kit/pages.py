@@ -77,7 +77,7 @@ def card(key: str) -> Markdown:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+    return "–" if value is None else f"{round(value, 3) + 0:.3g}"
 
 
 def rule_words(row: dict[str, Any]) -> str:
@@ -101,15 +101,15 @@ def evidence_table(key: str, *prefixes: str) -> HTML:
     lines = []
     for row in rows:
         span = (
-            "" if row["low"] is None or row["rule"] == "exact" else f" [{_number(row['low'])}, {_number(row['high'])}]"
+            "" if row["low"] is None or row["rule"] == "exact" else f"[{_number(row['low'])}, {_number(row['high'])}]"
         )
         lines.append(
-            f'<tr data-claim="{row["id"]}"><td>{html.escape(row["sentence"])}</td><td>{row["source"]}</td>'
-            f"<td>{html.escape(row['metric'])}</td><td>{_number(row['estimate'])}{span}</td>"
-            f"<td>{rule_words(row)}</td>"
+            f'<tr data-claim="{row["id"]}"><td>{html.escape(row["sentence"])}<br>'
+            f"<small>{row['source']} · {html.escape(row['metric'])}</small></td>"
+            f"<td>{_number(row['estimate'])}<br><small>{span}</small></td><td>{rule_words(row)}</td>"
             f'<td class="fh-{row["verdict"].replace(" ", "-")}">{MARKS[row["verdict"]]} {row["verdict"]}</td></tr>'
         )
-    head = "".join(f"<th>{name}</th>" for name in ("Claim", "Whose", "Measured", "Found [95 %]", "Rule", "Verdict"))
+    head = "".join(f"<th>{name}</th>" for name in ("Claim", "Found", "Rule", "Verdict"))
     stale = "<p><em>Measured with earlier code.</em></p>" if evidence.is_stale(content) else ""
     return HTML(
         f'{stale}<table class="fh-evidence"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'

@@ -1,0 +1,63 @@
+# make book   environment, package and pages; says where they are
+# make test   everything that guards the book
+# make check  the fast part of it, under three minutes
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: book site test check gpu bench pdf lab execute lock clean
+
+book: $(VENV)/.book site
+	@echo
+	@echo "The book is built: open $(CURDIR)/_build/html/index.html"
+	@echo "or serve it with:  $(BIN)/python -m http.server -d _build/html"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Python 3.11, 3.12 or 3.13 is needed; name one with: make PYTHON=python3.12 book"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.book: requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: requirements-test.txt $(VENV)/.book
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
+	@touch $@
+
+site: $(VENV)/.book
+	$(BIN)/jupyter-book build --warningiserror --keep-going --quiet .
+
+test: $(VENV)/.test
+	$(BIN)/python scripts/test.py lint types imports unit site contract notebooks browser
+
+check: $(VENV)/.test
+	$(BIN)/python scripts/test.py lint types imports fast
+
+gpu: $(VENV)/.test
+	$(BIN)/python scripts/test.py gpu
+
+bench: $(VENV)/.book
+	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+pdf: $(VENV)/.test site
+	$(BIN)/python scripts/pdf.py
+
+lab: $(VENV)/.book
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+execute: $(VENV)/.book
+	$(BIN)/python scripts/execute.py
+
+# The two lock files, from the ranges in pyproject.toml; uv comes from PyPI.
+LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --universal --fork-strategy fewest --python-version 3.11 \
+       --generate-hashes --no-emit-index-url --no-emit-find-links --quiet pyproject.toml
+lock:
+	$(LOCK) --extra book --output-file requirements.txt
+	$(LOCK) --extra book --extra test --constraint requirements.txt --output-file requirements-test.txt
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

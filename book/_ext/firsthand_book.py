@@ -1,0 +1,148 @@
+"""Sphinx directives that print what the package knows: chapter cards, the evidence ledger, data cards."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import tomllib
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from firsthand.kit import evidence
+from firsthand.kit.chapters import PACKAGE, chapters
+from firsthand.kit.pages import MARKS, rule_words, run_time, verdict_words
+
+ROOT = Path(__file__).parents[2]
+
+
+def _raw(text: str) -> list[nodes.Node]:
+    return [nodes.raw("", text, format="html")]
+
+
+def _env(directive: Directive):
+    return directive.state.document.settings.env
+
+
+def _notebook(key: str) -> dict:
+    return json.loads((ROOT / "notebooks" / f"{chapters()[key].stem}.ipynb").read_text(encoding="utf-8"))
+
+
+def card_picture(key: str) -> tuple[bytes, str]:
+    """PNG and alt text of the notebook's cell tagged `card-picture`."""
+    for cell in _notebook(key)["cells"]:
+        if "card-picture" in cell["metadata"].get("tags", []):
+            for output in cell["outputs"]:
+                if "image/png" in output.get("data", {}):
+                    return base64.b64decode(output["data"]["image/png"]), cell["metadata"]["mystnb"]["image"]["alt"]
+    raise ValueError(f"{key}: no cell with a picture is tagged card-picture")
+
+
+class ChapterCards(Directive):
+    """A card for each finished chapter: picture, question, verdicts, run time."""
+
+    def run(self) -> list[nodes.Node]:
+        env = _env(self)
+        cards = []
+        for key, c in chapters().items():
+            link = env.app.builder.get_relative_uri(env.docname, f"notebooks/{c.stem}")
+            up = "../" * env.docname.count("/")
+            _, alt = card_picture(key)
+            cards.append(
+                f'<a class="fh-card" href="{link}"><img src="{up}_images/card-{key}.png" alt="{html.escape(alt)}">'
+                f'<span class="fh-card-number">Chapter {c.number:02d} · {html.escape(c.part)}</span>'
+                f"<strong>{html.escape(c.title)}</strong><span>{html.escape(c.question)}</span>"
+                f'<span class="fh-card-facts">{html.escape(verdict_words(key))} · runs in {run_time(key)}</span></a>'
+            )
+        return _raw(f'<div class="fh-cards">{"".join(cards)}</div>')
+
+
+def _value(value) -> str:
+    if isinstance(value, list):
+        return "(" + ", ".join(_value(v) for v in value) + ")"
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _ledger_row(env, key: str, row: dict, command: str) -> str:
+    link = env.app.builder.get_relative_uri(env.docname, f"notebooks/{chapters()[key].stem}")
+    values = f"<p>Method: {', '.join(map(_value, row['method']))}</p>"
+    if row["baseline"]:
+        values += f"<p>Baseline: {', '.join(map(_value, row['baseline']))}</p>"
+    span = "" if row["low"] is None or row["rule"] == "exact" else f"<br>[{_value(row['low'])}, {_value(row['high'])}]"
+    verdict = row["verdict"]
+    return (
+        f'<tr id="{key}-{row["id"]}" data-chapter="{key}" data-source="{row["source"]}" data-verdict="{verdict}">'
+        f'<td><a href="{link}">{key}</a><br><code>{row["id"]}</code></td><td>{html.escape(row["sentence"])}'
+        f"<details><summary>{len(row['seeds'])} value{'s' * (len(row['seeds']) != 1)}</summary>"
+        f"<p>{html.escape(row['metric'])}</p>{values}<p><code>{command}</code></p></details></td>"
+        f"<td>{row['source']}</td><td>{'–' if row['paper'] is None else _value(row['paper'])}</td>"
+        f"<td>{_value(row['estimate'])}{span}</td><td>{rule_words(row)}</td>"
+        f'<td class="fh-{verdict.replace(" ", "-")}">{MARKS[verdict]} {verdict}</td></tr>'
+    )
+
+
+class Ledger(Directive):
+    """The whole evidence, filterable by chapter, source and verdict (ledger.js adds the controls)."""
+
+    def run(self) -> list[nodes.Node]:
+        env = _env(self)
+        rows, summary = [], []
+        for key, c in chapters().items():
+            content = evidence.load(key)
+            stale = " Measured with earlier code." if evidence.is_stale(content) else ""
+            machine = content["environment"]
+            packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+            summary.append(
+                f"<p><strong>{html.escape(c.title)}</strong>: {html.escape(verdict_words(key))}.{stale} Measured in "
+                f"{content['minutes']:g} minutes of computing on {html.escape(machine['processor'])}, one thread a process, "
+                f"Python {machine['python']}, {html.escape(packages)}; code <code>{content['code']}</code>.</p>"
+            )
+            rows += [_ledger_row(env, key, row, content["command"]) for row in content["claims"]]
+        names = ("Claim id", "Claim", "Whose", "Paper", "Found [95 %]", "Rule", "Verdict")
+        head = "".join(f"<th>{name}</th>" for name in names)
+        return _raw(
+            f'{"".join(summary)}<div class="fh-ledger" tabindex="0" role="region" aria-label="Evidence ledger">'
+            f'<table class="fh-evidence"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        )
+
+
+class DataCards(Directive):
+    """One definition list a data set, from data/cards.toml."""
+
+    def run(self) -> list[nodes.Node]:
+        found = tomllib.loads((PACKAGE / "data" / "cards.toml").read_text(encoding="utf-8"))
+        titles = {"kind": "Where it is", "size": "Size", "origin": "Origin", "licence": "Licence", "care": "Take care"}
+        parts = []
+        for key, card in found.items():
+            facts = "".join(f"<dt>{title}</dt><dd>{html.escape(card[name])}</dd>" for name, title in titles.items())
+            used = ", ".join(card["used_by"])
+            parts.append(
+                f'<section class="fh-data" id="data-{key}"><h2>{html.escape(card["name"])}</h2>'
+                f"<dl>{facts}<dt>Used by</dt><dd>{used}</dd></dl></section>"
+            )
+        return _raw("".join(parts))
+
+
+def _write_pictures(app, error) -> None:
+    folder = Path(app.outdir) / "_images"
+    for key in chapters():
+        folder.mkdir(exist_ok=True)
+        (folder / f"card-{key}.png").write_bytes(card_picture(key)[0])
+
+
+def _link_back(app, what, name, obj, options, lines) -> None:
+    """Every API entry of a chapter names the chapter."""
+    part = name.split(".")
+    if what != "module" and len(part) > 2 and part[1] in chapters():
+        c = chapters()[part[1]]
+        lines += ["", f"*Used in chapter* :doc:`{c.number:02d} </notebooks/{c.stem}>`."]
+
+
+def setup(app) -> dict:
+    app.add_directive("chapter-cards", ChapterCards)
+    app.add_directive("ledger", Ledger)
+    app.add_directive("data-cards", DataCards)
+    app.connect("autodoc-process-docstring", _link_back)
+    app.connect("build-finished", _write_pictures)
+    return {"parallel_read_safe": False, "version": "1"}
