@@ -10,8 +10,9 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+
+from firsthand.chapters import PACKAGE, chapters
 from firsthand.kit import evidence
-from firsthand.kit.chapters import PACKAGE, chapters
 from firsthand.kit.pages import MARKS, rule_words, run_time, verdict_words
 
 ROOT = Path(__file__).parents[2]
@@ -94,9 +95,10 @@ class Ledger(Directive):
             machine = content["environment"]
             packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
             summary.append(
-                f"<p><strong>{html.escape(c.title)}</strong>: {html.escape(verdict_words(key))}.{stale} Measured in "
-                f"{content['minutes']:g} minutes of computing on {html.escape(machine['processor'])}, one thread a process, "
-                f"Python {machine['python']}, {html.escape(packages)}; code <code>{content['code']}</code>.</p>"
+                f"<p><strong>{html.escape(c.title)}</strong>: {html.escape(verdict_words(key))}.{stale} "
+                f"Measured in {content['minutes']:g} minutes of computing on {html.escape(machine['processor'])}, "
+                f"one thread a process, Python {machine['python']}, {html.escape(packages)}; "
+                f"code <code>{content['code']}</code>.</p>"
             )
             rows += [_ledger_row(env, key, row, content["command"]) for row in content["claims"]]
         names = ("Claim id", "Claim", "Whose", "Paper", "Found [95 %]", "Rule", "Verdict")

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from firsthand import __version__
-from firsthand.kit.chapters import chapter, chapters, notebook_path
-from firsthand.kit.errors import UserError
+from firsthand.chapters import chapter, chapters, notebook_path
+from firsthand.errors import UserError
 
 PRESETS = ("smoke", "book", "paper")
 DEVICES = "auto, cpu, mps, cuda or cuda:N"

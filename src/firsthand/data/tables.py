@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from sklearn import datasets
 
-from firsthand.kit.errors import UserError
+from firsthand.errors import UserError
 
 LABEL_NAMES = ("label", "labels", "class", "target", "y")
 REAL = ("iris", "wine", "breast_cancer", "digits")

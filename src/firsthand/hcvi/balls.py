@@ -230,7 +230,7 @@ def as_points(X: Array) -> Tensor:
         array = np.asarray(X)
         if array.dtype.kind not in "fiub":
             raise ValueError(f"X must hold real numbers; got an array of {array.dtype}.")
-        points = torch.from_numpy(np.ascontiguousarray(array))
+        points = torch.tensor(array)  # a copy, since NumPy's may be read-only
     if points.ndim != 2:
         raise ValueError(f"X must be 2-D, one row a point; got {points.ndim}-D of shape {tuple(points.shape)}.")
     if points.shape[0] == 0 or points.shape[1] == 0:

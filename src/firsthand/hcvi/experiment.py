@@ -13,6 +13,7 @@ import numpy as np
 
 from firsthand.data.shapes import NOISE_SEED, SHAPES, add_noise
 from firsthand.data.tables import read_battery, read_csv, real_table
+from firsthand.errors import UserError
 from firsthand.hcvi.balls import make_balls
 from firsthand.hcvi.claims import CLAIMS, CURVES
 from firsthand.hcvi.index import choose_from_balls
@@ -28,7 +29,6 @@ from firsthand.hcvi.peers import (
     scaled,
 )
 from firsthand.kit.device import resolve_device
-from firsthand.kit.errors import UserError
 from firsthand.kit.results import Result
 
 __all__ = ["CLAIMS", "CURVES", "PRESETS", "Config", "run"]

@@ -112,8 +112,8 @@ def render_split(shape: str, noise: str, round: int, seed: int = 0) -> tuple[Fig
     if done:
         left.set_title(f"{len(kept)} balls are kept")
         sentence = (
-            f"Splitting ended after {step} rounds with {counts[-1]} balls. The {len(kept)} of at least three points are "
-            f"kept; {int((kept.labels < 0).sum())} of {len(X)} points lie in dropped ones."
+            f"Splitting ended after {step} rounds with {counts[-1]} balls. The {len(kept)} of at least three points "
+            f"are kept; {int((kept.labels < 0).sum())} of {len(X)} points lie in dropped ones."
         )
     else:
         cut = counts[step] - counts[step - 1] if step else 0

@@ -6,7 +6,7 @@ import re
 
 import torch
 
-from firsthand.kit.errors import UserError
+from firsthand.errors import UserError
 
 _KNOWN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 

@@ -7,9 +7,9 @@ import shutil
 import sys
 from importlib import metadata
 
+from firsthand.chapters import chapters, notebook_path
+from firsthand.errors import UserError
 from firsthand.kit import evidence
-from firsthand.kit.chapters import chapters, notebook_path
-from firsthand.kit.errors import UserError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 

@@ -23,9 +23,9 @@ import joblib
 from jsonschema import Draft202012Validator
 from tqdm import tqdm
 
-from firsthand.kit.chapters import PACKAGE, chapter
+from firsthand.chapters import PACKAGE, chapter
+from firsthand.errors import UserError
 from firsthand.kit.claims import Claim, Curve, NotTested, Verdict, verdict
-from firsthand.kit.errors import UserError
 from firsthand.kit.fingerprint import code_hash
 from firsthand.kit.results import write_atomically
 

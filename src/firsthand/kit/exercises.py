@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from firsthand.kit.chapters import chapter
-from firsthand.kit.errors import UserError
+from firsthand.chapters import chapter
+from firsthand.errors import UserError
 
 
 class Wrong(Exception):

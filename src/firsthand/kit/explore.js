@@ -14,7 +14,7 @@
     ".fh-explore input[type=range]{width:11rem;min-height:24px;accent-color:#0072b2}.fh-explore select{min-height:28px}" +
     ".fh-explore output{min-width:2.5em;font-variant-numeric:tabular-nums;font-weight:600}" +
     ".fh-explore button{border:1px solid currentColor;background:none;color:inherit;border-radius:1rem;padding:.1rem .8rem;min-height:28px}" +
-    ".fh-explore .fh-say{margin:.7rem 0 0;min-height:3em}.fh-explore figcaption{font-size:.9rem;opacity:.85;margin-top:.5rem;text-align:left}" +
+    ".fh-explore .fh-say{margin:.7rem 0 0;min-height:3.2em}.fh-explore figcaption{font-size:.9rem;opacity:.85;margin-top:.5rem;text-align:left}" +
     ".fh-explore img{max-width:100%}@media print{.fh-explore .fh-controls{display:none}}";
 
   function make(tag, attributes, text, svg) {
@@ -54,14 +54,14 @@
           if (q) svg.append(make("path", { d: q, stroke: ink(palette[j]), "stroke-width": one.s, "stroke-linecap": "round", opacity: one.a, fill: "none" }, undefined, true));
         });
       } else if (one.t === "text") {
-        svg.append(make("text", { x: x(p[0]), y: y(p[1]), dy: one.v + "em", "text-anchor": one.h, fill: ink(one.c), "font-size": 12 }, one.s, true));
+        svg.append(make("text", { x: x(p[0]), y: y(p[1]), dy: one.v + "em", "text-anchor": one.h, fill: ink(one.c), "font-size": 14 }, one.s, true));
       }
     }
 
     function panel(one) {
-      var W = 360, H = W * one.ratio, left = one.y.ticks.length ? 44 : 6, bottom = one.x.ticks.length ? 34 : 6;
-      if (one.y.label) left += 18;
-      if (one.x.label) bottom += 12;
+      var W = 360, H = W * one.ratio, left = one.y.ticks.length ? 46 : 6, bottom = one.x.ticks.length ? 34 : 6;
+      if (one.y.label) left += 20;
+      if (one.x.label) bottom += 14;
       var box = make("div", { class: "fh-panel" });
       if (one.title) box.append(make("p", { class: "fh-title" }, one.title));
       var svg = make("svg", { viewBox: [-left, -8, W + left + 12, H + bottom + 8].join(" "), "aria-hidden": "true" }, undefined, true);
@@ -69,7 +69,7 @@
         svg.append(make("line", { x1: x1, y1: y1, x2: x2, y2: y2, stroke: "currentColor", opacity: o }, undefined, true));
       };
       var word = function (x, y, s, anchor, extra) {
-        svg.append(make("text", Object.assign({ x: x, y: y, "text-anchor": anchor, fill: "currentColor", "font-size": 12 }, extra), s, true));
+        svg.append(make("text", Object.assign({ x: x, y: y, "text-anchor": anchor, fill: "currentColor", "font-size": 14 }, extra), s, true));
       };
       if (one.frame) { rule(0, H, W, H, 0.6); rule(0, 0, 0, H, 0.6); }
       one.x.ticks.forEach(function (t) {
@@ -83,8 +83,11 @@
         rule(-4, at, 0, at, 0.6); word(-8, at + 4, t[1], "end");
       });
       if (one.x.label) word(W / 2, H + bottom - 4, one.x.label, "middle");
-      if (one.y.label) word(0, 0, one.y.label, "middle", { transform: "translate(" + (12 - left) + " " + H / 2 + ") rotate(-90)" });
-      one.items.forEach(function (raw) { item(svg, raw, W, H); });
+      if (one.y.label) word(0, 0, one.y.label, "middle", { transform: "translate(" + (14 - left) + " " + H / 2 + ") rotate(-90)" });
+      // What lies outside the axes is cut off, but for words.
+      var inner = make("svg", { width: W, height: H, overflow: "hidden" }, undefined, true);
+      svg.append(inner);
+      one.items.forEach(function (raw) { item(get(raw).t === "text" ? svg : inner, raw, W, H); });
       box.append(svg);
       if (one.legend.length) {
         var list = make("div", { class: "fh-legend" });
@@ -126,7 +129,7 @@
         set(at[i]);
         label.append(control, output);
         controls.append(label);
-        if (last > 4) controls.append(player(function () { return at[i]; }, set, last, axis.name));
+        if (last > 4) label.after(player(function () { return at[i]; }, set, last, axis.name));
       } else {
         control = make("select", {});
         axis.values.forEach(function (v, j) { control.append(make("option", { value: j }, v)); });

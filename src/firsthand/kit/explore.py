@@ -95,7 +95,7 @@ class Explorer:
             for name, values in self.grid.items()
         ]
         data = {"axes": axes, "frames": frames, "say": sentences, "pool": pool.items, "caption": self.caption}
-        text = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
+        text = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
         at_start = list(itertools.product(*self.grid.values())).index(tuple(self.start.values()))
         script = resources.files("firsthand.kit").joinpath("explore.js").read_text(encoding="utf-8")
         caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from firsthand.kit.chapters import PACKAGE
+from firsthand.chapters import PACKAGE
 
 _WORDING = {"sentence"}  # keyword arguments that say a thing and do nothing
 

@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML, Markdown
 
+from firsthand.chapters import PACKAGE, chapter
 from firsthand.kit import evidence
-from firsthand.kit.chapters import PACKAGE, chapter
 from firsthand.kit.style import FAINT
 
 MARKS = {"holds": "✔", "fails": "✘", "inconclusive": "?", "not tested": "–"}
@@ -73,7 +73,9 @@ def card(key: str) -> Markdown:
         "Data": c.data,
         "Verdicts": verdict_words(key),
     }
-    return Markdown("| | |\n|---|---|\n" + "\n".join(f"| **{name}** | {text} |" for name, text in rows.items()))
+    (first, paper), *rest = rows.items()  # the first row is the header that a Markdown table must have
+    lines = [f"| {first} | {paper} |", "|---|---|", *(f"| **{name}** | {text} |" for name, text in rest)]
+    return Markdown("\n".join(lines))
 
 
 def _number(value: float | None) -> str:

@@ -1,0 +1,176 @@
+"""Evidence: measuring, resuming, storing, damage, the hash of code, and agreement of file, code and verdicts."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from firsthand.chapters import chapters
+from firsthand.errors import UserError
+from firsthand.kit import NotTested, evidence, fingerprint
+from firsthand.kit.claims import Claim, Curve
+from firsthand.kit.results import write_atomically
+
+CALLS: list[tuple[str, int]] = []
+
+
+def _half(seed: int):
+    CALLS.append(("half", seed))
+    return 0.5 + seed / 100, 0.1
+
+
+def _poor(seed: int):
+    raise NotTested("the teacher is below its floor")
+
+
+TOY = [
+    Claim("half", "Half is more than a tenth.", "ours", "value", "1", None, "at_least", 0.3, 0.0, _half),
+    Claim("poor", "Nobody knows about this one.", "ours", "value", "1", None, "at_least", 0.3, 0.0, _poor),
+    Claim(
+        "one", "One is one, whatever the seed.", "ours", "value", "1", None, "exact", 1.0, 0.0, lambda s: (1.0, None), 1
+    ),
+]
+
+
+@pytest.fixture
+def toy(monkeypatch, tmp_path):
+    """Three toy claims in place of a chapter's, in an empty folder."""
+    CALLS.clear()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evidence, "claims_of", lambda key: TOY)
+    monkeypatch.setattr(evidence, "curves_of", lambda key: [Curve("line", "x", [0, 1], lambda s: [s, None])])
+    return tmp_path
+
+
+def test_measuring_gives_rows_with_raw_values(toy):
+    content = evidence.measure("hcvi", seeds=6, progress=False)
+    half, poor, one = content["claims"]
+    assert half["method"] == [0.5, 0.51, 0.52, 0.53, 0.54, 0.55]
+    assert half["baseline"] == [0.1] * 6
+    assert half["verdict"] == "holds"
+    assert half["estimate"] == pytest.approx(0.425)
+    assert (poor["verdict"], poor["not_tested"]) == ("not tested", "the teacher is below its floor")
+    assert (one["seeds"], one["verdict"]) == ([0], "holds")
+    assert content["curves"][0]["values"][2] == [2, None]
+    evidence.parse(json.dumps(content), "toy")
+
+
+def test_a_stopped_run_goes_on_where_it_was(toy, monkeypatch):
+    def crash(seed):
+        if seed == 3:
+            raise KeyboardInterrupt
+        return _half(seed)
+
+    monkeypatch.setattr(evidence, "claims_of", lambda key: [replace(TOY[0], measure=crash)])
+    with pytest.raises(KeyboardInterrupt):
+        evidence.measure("hcvi", progress=False)
+    assert [seed for _, seed in CALLS] == [0, 1, 2]
+    monkeypatch.setattr(evidence, "claims_of", lambda key: [TOY[0]])
+    content = evidence.measure("hcvi", progress=False)
+    assert [seed for _, seed in CALLS] == [0, 1, 2, 3, 4]
+    assert content["claims"][0]["method"] == [0.5, 0.51, 0.52, 0.53, 0.54]
+
+
+def test_fewer_than_five_seeds_are_refused(toy):
+    with pytest.raises(UserError, match="at least 5 seeds; got 4"):
+        evidence.measure("hcvi", seeds=4)
+
+
+def test_recomputation_notices_a_changed_value(toy):
+    row = evidence.measure("hcvi", progress=False)["claims"][0]
+    assert evidence.differs(TOY[0], row, 2) is None
+    row["method"][2] += 0.001
+    assert "stored 0.521, recomputed 0.52" in evidence.differs(TOY[0], row, 2)
+    assert evidence.differs(replace(TOY[0], repeats_within=0.01), row, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda text: text[: len(text) // 2], "it is not JSON"),
+        (lambda text: text.replace("0.52", "NaN", 1), "NaN is not a number"),
+        (lambda text: text.replace('"holds"', '"surely"', 1), "damaged at claims/0/verdict"),
+        (lambda text: text.replace('"rule"', '"ruler"', 1), "damaged at claims/0"),
+        (lambda text: "[]", "damaged at the top"),
+    ],
+)
+def test_damaged_files_are_named(toy, damage, words):
+    text = json.dumps(evidence.measure("hcvi", progress=False))
+    with pytest.raises(UserError, match=words):
+        evidence.parse(damage(text), "evidence/toy.json")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    file = tmp_path / "a.json"
+    write_atomically(file, "old")
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(file, "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert file.read_text() == "old"
+
+
+def test_the_hash_is_blind_to_wording_and_sees_code():
+    def form(code):
+        return fingerprint._canonical(ast.parse(code))
+
+    plain = 'def f(x):\n    "doc"\n    return x + 1\n'
+    assert form(plain) == form("def f( x ):  # why\n    return x+1")
+    assert form(plain) != form("def f(x):\n    return x + 2")
+    assert form('g(sentence="a", t=1)') == form('g(sentence="b", t=1)') != form('g(sentence="a", t=2)')
+
+
+def test_the_hash_covers_what_the_experiment_imports_and_no_more():
+    names = {
+        file.relative_to(fingerprint.PACKAGE).as_posix()
+        for file in fingerprint.source_files("firsthand.hcvi.experiment")
+    }
+    assert {"hcvi/balls.py", "hcvi/measures.py", "data/shapes.py", "kit/claims.py"} <= names
+    assert not {"hcvi/exercises.py", "hcvi/figures.py", "kit/explore.py", "cli.py"} & names
+
+
+# ------------------------------------------------------------------- every chapter's stored evidence
+
+
+@pytest.mark.parametrize("key", chapters())
+def test_stored_verdicts_are_what_the_raw_values_give(key):
+    content = evidence.load(key)
+    for row in content["claims"]:
+        found = evidence.row_verdict(row)
+        assert row["verdict"] == found.name, row["id"]
+        if row["estimate"] is not None:
+            assert row["estimate"] == pytest.approx(found.estimate), row["id"]
+
+
+@pytest.mark.parametrize("key", chapters())
+def test_file_and_code_make_the_same_claims(key):
+    stored = {row["id"]: row for row in evidence.load(key)["claims"]}
+    claims = {claim.id: claim for claim in evidence.claims_of(key)}
+    assert list(stored) == list(claims)
+    for name, claim in claims.items():
+        for field in ("sentence", "source", "metric", "unit", "paper", "rule", "target", "tolerance"):
+            assert stored[name][field] == getattr(claim, field), (name, field)
+        assert len(stored[name]["seeds"]) >= max(claim.seeds, 1)
+
+
+@pytest.mark.parametrize("key", chapters())
+def test_statistical_claims_have_five_seeds_and_few_are_untested(key):
+    content = evidence.load(key)
+    for row in content["claims"]:
+        assert row["rule"] == "exact" or len(row["seeds"]) >= 5, row["id"]
+    assert evidence.counts(content)["not tested"] <= len(content["claims"]) / 4
+
+
+@pytest.mark.parametrize("key", chapters())
+def test_one_cell_drawn_by_the_commit_is_found_again(key):
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout
+    content = evidence.load(key)
+    cheap = [(row, seed) for row in content["claims"] if row["slowest"] <= 20 for seed in row["seeds"]]
+    assert cheap, "no claim can be recomputed within 20 s"
+    row, seed = cheap[int(head[:12] or "0", 16) % len(cheap)]
+    claim = next(c for c in evidence.claims_of(key) if c.id == row["id"])
+    assert evidence.differs(claim, row, seed) is None

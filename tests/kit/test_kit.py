@@ -1,0 +1,157 @@
+"""Small parts of the kit: devices, results, exercises, sentences, source, data readers."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from firsthand.data.tables import read_battery, read_csv, real_table
+from firsthand.errors import UserError
+from firsthand.kit import Result, check, resolve_device, say, show_source
+from firsthand.kit.exercises import Feedback, Wrong, call, need_function, need_number
+from firsthand.kit.pages import rule_words
+
+
+def test_devices():
+    assert resolve_device("cpu") == torch.device("cpu")
+    assert resolve_device("auto").type in ("cpu", "cuda", "mps")
+    for name in ("gpu", "cuda:x", ""):
+        with pytest.raises(UserError, match="Unknown device"):
+            resolve_device(name)
+    with pytest.raises(UserError, match="is not here"):
+        resolve_device("cuda:99")
+
+
+def test_results_hold_no_time_and_no_nan():
+    result = Result("hcvi", "smoke", 1, {"a": float("nan"), "b": 2.0}, {"m": np.array([[1.0, np.inf]])}, seconds=9.0)
+    content = json.loads(result.to_json())
+    assert content["metrics"] == {"a": None, "b": 2.0}
+    assert content["arrays"] == {"m": [[1.0, None]]}
+    assert "seconds" not in content
+
+
+def test_unknown_exercises_are_refused():
+    with pytest.raises(UserError, match="no exercise 99"):
+        check("hcvi", 99, 1)
+    with pytest.raises(UserError, match="Unknown chapter"):
+        check("nothing", 1, 1)
+
+
+def test_no_answer_is_not_an_error():
+    for empty in (None, ...):
+        feedback = check("hcvi", 1, empty)
+        assert not feedback.passed
+        assert "no answer" in feedback.message
+
+
+def test_feedback_shows_itself():
+    assert str(Feedback(False, "Too small.", "Look up.")) == "Not yet. Too small. Hint: Look up."
+    assert "**Correct.**" in Feedback(True, "Well done.")._repr_markdown_()
+
+
+def test_judges_parts():
+    assert need_number("3.5") == 3.5
+    for bad in ("x", [1, 2], float("nan"), float("inf")):
+        with pytest.raises(Wrong):
+            need_number(bad)
+    assert need_function(abs, 1) is abs
+    with pytest.raises(Wrong, match="must take 2 arguments"):
+        need_function(lambda x: x, 2)
+    with pytest.raises(Wrong, match="raised KeyError"):
+        call(lambda: {}["a"])
+
+
+def test_source_is_shown_without_its_docstring():
+    text = show_source(read_csv).data
+    assert text.startswith("```python\ndef read_csv(")
+    assert "Numbers from a comma-separated" not in text
+    assert "return X, y" in text
+    assert say("  a\n  b ").data == "a\n  b" or say("\n  a\n  b\n").data == "a\nb"
+
+
+def test_rules_in_symbols():
+    row = {"target": 0.5, "tolerance": 0.1}
+    assert rule_words({**row, "rule": "at_least"}) == "≥ 0.5"
+    assert rule_words({**row, "rule": "within"}) == "0.5 ± 0.1"
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_csv_with_and_without_header(tmp_path):
+    X, y = read_csv(write(tmp_path / "a.csv", "1,2\n3,4.5\n"))
+    assert X.tolist() == [[1, 2], [3, 4.5]]
+    assert y is None
+    X, y = read_csv(write(tmp_path / "b.csv", "u,Class,v\n1,red,2\n3,blue,4\n5,red,6\n"))
+    assert X.tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert y.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("a,b\n", "no rows"),
+        ("1,2\n3\n", "row 2: 1 columns where the first row has 2"),
+        ("a,b\n1,2\n3,x\n", "row 3, column 2: 'x' is not a finite number"),
+        ("1,2\n3,nan\n", "row 2, column 2: 'nan'"),
+        ("label\n1\n", "no column of numbers"),
+    ],
+)
+def test_bad_csv_is_explained(tmp_path, text, words):
+    with pytest.raises(UserError, match=words):
+        read_csv(write(tmp_path / "a.csv", text))
+
+
+def test_csv_that_is_not_there_or_not_text(tmp_path):
+    with pytest.raises(UserError, match=r"Cannot read nothing\.csv"):
+        read_csv(tmp_path / "nothing.csv")
+    (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
+    with pytest.raises(UserError, match="not a text file"):
+        read_csv(tmp_path / "binary.csv")
+
+
+def battery(folder, points="0 0\n1 1\n", labels="1\n2\n"):
+    (folder / "wut").mkdir(exist_ok=True)
+    for name, text in (("x.data.gz", points), ("x.labels0.gz", labels)):
+        with gzip.open(folder / "wut" / name, "wt") as file:
+            file.write(text)
+    return folder
+
+
+def test_battery_layout(tmp_path):
+    X, y = read_battery(battery(tmp_path, labels="1\n0\n"))["wut/x"]
+    assert X.tolist() == [[0, 0], [1, 1]]
+    assert y.tolist() == [0, -1]
+
+
+def test_broken_batteries_are_explained(tmp_path):
+    with pytest.raises(UserError, match="holds no"):
+        read_battery(tmp_path)
+    with pytest.raises(UserError, match="do not belong together"):
+        read_battery(battery(tmp_path, labels="1\n"))
+    with pytest.raises(UserError, match="is damaged"):
+        read_battery(battery(tmp_path, points="0 zero\n"))
+    with pytest.raises(UserError, match="not finite"):
+        read_battery(battery(tmp_path, points="0 nan\n1 1\n"))
+    file = battery(tmp_path) / "wut" / "x.data.gz"
+    file.write_bytes(file.read_bytes()[:20])
+    with pytest.raises(UserError, match="is damaged"):
+        read_battery(tmp_path)
+    (tmp_path / "wut" / "x.labels0.gz").unlink()
+    with pytest.raises(UserError, match=r"no x\.labels0\.gz"):
+        read_battery(tmp_path)
+    with pytest.raises(UserError, match="clone"):
+        read_battery(tmp_path / "none")
+
+
+def test_real_tables():
+    assert real_table("iris")[0].shape == (150, 4)
+    with pytest.raises(UserError, match="Unknown table"):
+        real_table("penguins")
