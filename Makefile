@@ -31,7 +31,7 @@ site: $(VENV)/.book
 	$(BIN)/jupyter-book build --warningiserror --keep-going --quiet .
 
 test: $(VENV)/.test
-	$(BIN)/python scripts/test.py lint types imports unit site contract notebooks browser
+	$(BIN)/python scripts/test.py lint types imports unit site notebooks browser
 
 check: $(VENV)/.test
 	$(BIN)/python scripts/test.py lint types imports fast

@@ -6,6 +6,7 @@ src/firsthand/evidence/runs.json, where its card reads them. If that changes wha
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -49,6 +50,14 @@ def record(key: str, seconds: float) -> None:
     write_atomically(RUNS, json.dumps(dict(sorted(runs.items())), indent=1) + "\n")
 
 
+def picture_for_readme() -> None:
+    """The first chapter's picture, as its notebook has it, for README.md."""
+    notebook = nbformat.read(min((ROOT / "notebooks").glob("*.ipynb")), as_version=4)
+    cell = next(c for c in notebook.cells if "card-picture" in c.metadata.get("tags", []))
+    png = next(o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {}))
+    (ROOT / "book" / "_static" / "readme.png").write_bytes(base64.b64decode(png))
+
+
 def main(names: list[str]) -> None:
     paths = [Path(name) for name in names] or sorted((ROOT / "notebooks").glob("*.ipynb"))
     for path in paths:
@@ -60,6 +69,7 @@ def main(names: list[str]) -> None:
             if run_time(key) == said:
                 break
         print(f"{path.name}: {seconds:.1f} s")
+    picture_for_readme()
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def _ledger_row(env, key: str, row: dict, command: str) -> str:
 
 
 class Ledger(Directive):
-    """The whole evidence, filterable by chapter, source and verdict (ledger.js adds the controls)."""
+    """The whole evidence, filterable by chapter, source and verdict (site.js adds the controls)."""
 
     def run(self) -> list[nodes.Node]:
         env = _env(self)

@@ -52,6 +52,7 @@ def current_hash(key: str) -> str:
 
 
 def evidence_file(key: str) -> Path:
+    """Where a chapter's evidence is written."""
     return PACKAGE / "evidence" / f"{chapter(key).key}.json"
 
 

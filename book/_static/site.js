@@ -1,3 +1,12 @@
+/* What is wider than its place can be scrolled, so the keyboard must be able to reach it. */
+window.addEventListener("load", function () {
+  "use strict";
+  document.querySelectorAll(".bd-article pre, .bd-article figure, .bd-article .text_html, .bd-article .pst-scrollable-table-container")
+    .forEach(function (box) {
+      if (box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== "visible") box.tabIndex = 0;
+    });
+});
+
 /* Filters for the evidence ledger: one menu each for chapter, source and verdict, and a count. */
 document.addEventListener("DOMContentLoaded", function () {
   "use strict";

@@ -1,0 +1,72 @@
+"""Run parts of the checks, one after the other, and say how long each took: python scripts/test.py PART …
+
+Stops at the first part that fails. pytest's closing line is the last word.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+
+PYTEST = [str(BIN / "python"), "-m", "pytest"]
+PARALLEL = ["-n", "2", "--dist", "loadscope"]
+PARTS: dict[str, list[list[str]]] = {
+    "lint": [[str(BIN / "ruff"), "check", "."], [str(BIN / "ruff"), "format", "--check", "."]],
+    "types": [[str(BIN / "mypy")]],
+    "imports": [[str(BIN / "lint-imports")]],
+    "fast": [[*PYTEST, *PARALLEL, "-m", "not slow and not browser and not gpu", "tests"]],
+    "unit": [[*PYTEST, *PARALLEL, "-m", "not browser and not gpu", "tests"]],
+    "site": [[str(BIN / "jupyter-book"), "build", "--warningiserror", "--keep-going", "--quiet", "--all", "."]],
+    "notebooks": [
+        [*PYTEST, *PARALLEL, "-p", "no:cacheprovider", "-W", "default", "--nbval", "--nbval-current-env",
+         "--nbval-cell-timeout", "300", "notebooks"]
+    ],
+    "browser": [[*PYTEST, "-m", "browser", "--timeout", "600", "tests/book"]],
+    "gpu": [[*PYTEST, "-m", "gpu", "-rs", "tests"]],
+}  # fmt: skip
+
+
+def run(part: str) -> tuple[bool, float, str]:
+    """Run one part; return whether it passed, its seconds and its last line."""
+    begin, last = time.perf_counter(), ""
+    for command in PARTS[part]:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            last = line.strip() or last
+        code = process.wait()
+        if code == 5 and part == "gpu":  # pytest: nothing collected
+            last = "no test needs an accelerator"
+        elif code != 0:
+            return False, time.perf_counter() - begin, last
+    return True, time.perf_counter() - begin, last
+
+
+def main(parts: list[str]) -> int:
+    os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
+    times, closing, passed = [], "", True
+    for part in parts:
+        print(f"\n=== {part}", flush=True)
+        passed, seconds, last = run(part)
+        times.append((part, seconds))
+        if " passed" in last or " failed" in last or not passed:
+            closing = last
+        if not passed:
+            break
+    print("\n=== seconds by part")
+    for part, seconds in times:
+        print(f"{part:<10} {seconds:7.1f}")
+    print(f"{'in all':<10} {sum(s for _, s in times):7.1f}\n")
+    print(closing)
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
