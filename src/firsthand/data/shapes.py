@@ -127,7 +127,7 @@ def add_noise(X: np.ndarray, fraction: float, seed: int = NOISE_SEED) -> np.ndar
     return np.concatenate([X, noise])
 
 
-#: The generators by name. The first seven are well separated; the last three overlap or are thin.
+#: The generators by name. The first ten are well separated; the last three overlap or are thin.
 SHAPES: dict[str, Callable[[int], Clustering]] = {
     "rings3": rings3,
     "smile4": smile4,

@@ -4,8 +4,9 @@ Shapes: n points, d features, M balls. Points travel as columns (d, n), the poin
 side, so that every quantity of every ball is one segment reduction and no Python loop runs over points or
 balls. The arithmetic is torch's on every device; NumPy arrays go in and come out as NumPy arrays.
 
-Definitions (centre, radius, average radius) are the paper's (arXiv 2212.14524). The splitting rule is the
-one in the first author's public code (GitHub xjnine/GB-CVIs); its quality is the average radius.
+Definitions (centre, radius, average radius) are the paper's (arXiv 2212.14524). The splitting rule is that of
+`HyperBallClustering_acceleration_v4.py` in GitHub xjnine/GB-CVIs at commit fd22039, code of the same group for a
+later paper; its quality is the average radius.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class Group:
 def distribution_measure(counts: Tensor, mean_radii: Tensor) -> Tensor:
     """DM of a ball: its average radius; 1 for one or two points, 0 for none (the group's code).
 
-    Smaller is better. On data scaled to [0, 1] the constant 1 is a penalty that keeps balls from crumbling.
+    Smaller is better. The constant 1 keeps balls from crumbling as long as average radii stay below 1, which data
+    scaled to [0, 1] do in a few features but need not in many.
     """
     return torch.where(counts > 2, mean_radii, (counts > 0).to(mean_radii.dtype))
 
@@ -303,7 +305,7 @@ def make_balls(
     density: float | None = None,
     force_root_split: bool = False,
 ) -> Balls:
-    """Hyper-balls of a data set. About n / 4 of them, in O(n log n) distances.
+    """Hyper-balls of a data set: on plain data about n / 4 of them, after some log2(n) rounds over all points.
 
     Args:
         X: (n, d) rows of real numbers, NumPy or torch on any device; identical rows count as one point.
@@ -311,7 +313,8 @@ def make_balls(
         scale: "minmax" scales every feature to [0, 1] first; None leaves the data as they are.
         pca: project to this many principal components after scaling (the group's code: 2 where d >= 3).
         density: ours, not the paper's: also drop balls whose sizes / mean_radii is below this factor times
-            the median of that ratio over the balls of at least `min_size` points.
+            the median of that ratio over the balls of at least `min_size` points and positive radius. It counts
+            points per unit of radius in any dimension.
         force_root_split: make the first cut even where the quality rule refuses it (ours).
 
     Returns:
@@ -331,7 +334,9 @@ def make_balls(
     keep = balls.counts >= min_size
     if density is not None and bool(keep.any()):
         ratio = balls.counts / balls.mean_radii
-        keep = keep & (ratio >= density * _median(ratio[keep]))
+        wide = keep & (balls.mean_radii > 0)
+        if bool(wide.any()):
+            keep = keep & (ratio >= density * _median(ratio[wide]))
     kept = keep.nonzero().squeeze(1)
     kept = kept[first_row[kept].argsort()]
     index = torch.full_like(balls.counts, -1)

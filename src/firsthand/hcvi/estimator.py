@@ -26,7 +26,7 @@ class HyperBallClustering(ClusterMixin, BaseEstimator):
         n_clusters_: number of clusters found.
         balls_: the `Balls` they were found on.
 
-    With fewer than 4 kept balls everything is one cluster, and a UserWarning says so.
+    With fewer than 4 kept balls "auto" puts everything in one cluster, and a UserWarning says so.
 
     >>> import numpy as np
     >>> from firsthand.data.shapes import rings3
@@ -64,7 +64,8 @@ class HyperBallClustering(ClusterMixin, BaseEstimator):
             density=self.density,
             force_root_split=self.force_root_split,
         )
-        if len(self.balls_) < 4:
+        auto = self.n_clusters == "auto"
+        if len(self.balls_) < (4 if auto else 1):
             warnings.warn(
                 f"Only {len(self.balls_)} hyper-balls were kept, too few to choose a number of clusters: all rows "
                 "are put in one cluster. Try force_root_split=True or more rows.",
@@ -74,7 +75,7 @@ class HyperBallClustering(ClusterMixin, BaseEstimator):
             self.labels_ = np.zeros(len(X), dtype=np.int64)
             self.n_clusters_ = 1
             return self
-        choice = choose_from_balls(self.balls_, k=None if self.n_clusters == "auto" else int(self.n_clusters))
+        choice = choose_from_balls(self.balls_, k=None if auto else min(int(self.n_clusters), len(self.balls_)))
         self.labels_ = choice.labels
-        self.n_clusters_ = min(choice.k, len(self.balls_))
+        self.n_clusters_ = choice.k
         return self

@@ -14,12 +14,14 @@ import numpy as np
 from firsthand.data.shapes import NOISE_SEED, SHAPES, add_noise
 from firsthand.data.tables import read_battery, read_csv, real_table
 from firsthand.errors import UserError
-from firsthand.hcvi.balls import make_balls
+from firsthand.hcvi.balls import Balls, make_balls
 from firsthand.hcvi.claims import CLAIMS, CURVES
 from firsthand.hcvi.index import choose_from_balls
+from firsthand.hcvi.measures import NOISY
 from firsthand.hcvi.peers import (
     CLASSIC,
     Pick,
+    ball_cuts,
     best,
     hcvi_pick,
     hdbscan_pick,
@@ -43,11 +45,11 @@ class Config:
         shapes: generators of `firsthand.data.shapes`, drawn with the run's seed.
         tables: scikit-learn's bundled sets.
         noise: share of uniform noise points added to each shape.
-        k_max: largest k proposed to the peer indices (2 … k_max by three clusterers).
+        k_max: largest k proposed to the peer indices (2 … k_max by three clusterers and by cutting the balls).
         dbcv: also score the proposals by DBCV, which costs most of the time.
         data: a CSV file, or a folder in the layout of clustering-data-v1, used instead of shapes and tables.
         needs_data: refuse to run without `data`.
-        max_points: larger sets are skipped by the peers, whose indices need all pairs of points.
+        max_points: peers skip larger sets, since their indices need all pairs, and sets of at most k_max points.
     """
 
     preset: str
@@ -61,11 +63,9 @@ class Config:
     max_points: int = 5000
 
 
-SEPARATED = ("rings3", "smile4", "bars4", "interlock2", "squares5", "gauss6", "spirals3")
-
 PRESETS = {
     "smoke": Config("smoke", shapes=("bars4",), k_max=5),
-    "book": Config("book", shapes=SEPARATED, k_max=10),
+    "book": Config("book", shapes=NOISY, k_max=10),
     "paper": Config("paper", k_max=50, dbcv=True, needs_data=True),
 }
 
@@ -95,25 +95,26 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     sets = _data(config, seed)
     for name, (raw, y) in tqdm(sets.items(), disable=not progress, unit="set"):
         X = scaled(raw)
-        balls = make_balls(_on(X, torch_device))
+        balls = _to_numpy(make_balls(_on(X, torch_device)))
         metrics[f"{name}/balls"] = float(len(balls))
         if len(balls) >= 4:
             arrays[f"{name}/scores"] = np.array(list(choose_from_balls(balls).scores.items()))
-        for method, pick in choices(X, config, seed).items():
+        for method, pick in choices(X, balls, config, seed).items():
             metrics[f"{name}/{method}/k"] = pick.k
             if y is not None:
                 metrics[f"{name}/{method}/ari"] = pick.ari(y)
     return Result("hcvi", config.preset, seed, metrics, arrays, time.perf_counter() - begin)
 
 
-def choices(X: np.ndarray, config: Config, seed: int) -> dict[str, Pick]:
-    """What each method chooses on scaled data X (n, d)."""
-    found = {"HCVI-R": hcvi_pick(X), "HCVI-R, filter": hcvi_pick(X, density=0.25)}
-    if len(X) > config.max_points:
+def choices(X: np.ndarray, balls: Balls, config: Config, seed: int) -> dict[str, Pick]:
+    """What each method chooses on scaled data X (n, d) with these balls."""
+    found = {"HCVI-R": hcvi_pick(X, balls), "HCVI-R, filter": hcvi_pick(X, density=0.25)}
+    if not config.k_max < len(X) <= config.max_points:
         return found
     found["no balls"] = points_pick(X)
     found["HDBSCAN"] = hdbscan_pick(X)
-    partitions = proposals(X, range(2, min(config.k_max, len(X) - 1) + 1), seed)
+    k_values = range(2, config.k_max + 1)
+    partitions = proposals(X, k_values, seed) | ball_cuts(X, balls, k_values)
     names = (*CLASSIC, "dbcv") if config.dbcv else CLASSIC
     return found | {name: best(partitions, index) for name, index in index_functions(X, names).items()}
 
@@ -124,6 +125,10 @@ def _on(X: np.ndarray, device):  # a CPU run stays in NumPy, so that results com
     return (
         X if device.type == "cpu" else torch.from_numpy(X).to(device, torch.float32 if device.type == "mps" else None)
     )
+
+
+def _to_numpy(balls: Balls) -> Balls:
+    return Balls(*(v.cpu().numpy() if hasattr(v, "cpu") else v for v in vars(balls).values()))
 
 
 def _data(config: Config, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from firsthand.data.shapes import NOISE_SEED, SHAPES, add_noise
 from firsthand.hcvi.balls import Balls, Group, grow, make_balls, preprocess
 from firsthand.hcvi.index import choose_from_balls, com_and_sep, spanning_tree
-from firsthand.hcvi.peers import CLASSIC, index_functions, proposals, scaled
+from firsthand.hcvi.peers import CLASSIC, ball_cuts, index_functions, scaled
 from firsthand.kit.style import DASHES, DOUBLE, FAINT, INK, PALETTE, bare, colours, scatter_clusters
 
-ROUNDS = 15  # the slider's last stop; splitting ends before it
+ROUNDS = 20  # the slider's last stop; splitting ends before it (a test makes sure)
 K_VALUES = tuple(range(2, 11))
 
 
@@ -130,15 +130,14 @@ def render_split(shape: str, noise: str, round: int, seed: int = 0) -> tuple[Fig
 
 @lru_cache(maxsize=8)
 def _liking(shape: str, seed: int) -> tuple[np.ndarray, Balls, dict[str, np.ndarray]]:
-    """Data, balls, and how much each index likes every k: 1 its best value, 0 its worst, nan undefined."""
+    """Data, balls, and how much each index likes the cut at k: 1 its best value, 0 its worst, nan undefined."""
     X = scaled(SHAPES[shape](seed)[0])
     balls = make_balls(X, scale=None)
     scores = choose_from_balls(balls, k_max=K_VALUES[-1]).scores
     values = {"HCVI-R": np.array([-scores.get(k, math.nan) for k in K_VALUES])}
-    partitions = proposals(X, K_VALUES, seed)
+    cuts = ball_cuts(X, balls, K_VALUES).values()
     for name, index in index_functions(X, CLASSIC).items():
-        per_k = {k: [index(v) for key, v in partitions.items() if key.endswith(f" {k}")] for k in K_VALUES}
-        values[name] = np.array([max(v) for v in per_k.values()])
+        values[name] = np.array([index(labels) for labels in cuts])
     return X, balls, {n: (v - np.nanmin(v)) / (np.nanmax(v) - np.nanmin(v)) for n, v in values.items()}
 
 
@@ -147,7 +146,7 @@ def render_index(shape: str, k: int, seed: int = 0) -> tuple[Figure, str]:
     X, balls, liking = _liking(shape, seed)
     choice = choose_from_balls(balls, k=k)
     figure, (left, right) = plt.subplots(1, 2, figsize=DOUBLE)
-    scatter_clusters(left, X, choice.labels)
+    scatter_clusters(left, X, choice.labels)  # rows of dropped balls are grey
     frame(left)
     left.set_title(f"Cut into {k} clusters")
     for (name, values), colour, dashes in zip(liking.items(), PALETTE, DASHES, strict=False):

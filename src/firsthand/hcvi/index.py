@@ -1,7 +1,8 @@
 """HCVI-R: a connectivity index on hyper-balls, the choice of k, and the scoring of foreign clusterings.
 
-The paper's own formula is not public in a form that we could obtain. HCVI-R is our reconstruction: the first
-author's earlier index DCVI (Information Sciences 506, 2020) carried over from density cores to hyper-balls.
+We could not obtain the paper's full text, and with it the formula of its index. HCVI-R is our reconstruction: the
+first author's earlier index DCVI (Information Sciences 506, 2020) carried over from density cores to hyper-balls.
+Its com and sep are those of `DCVI/origin_DCVI.py` in GitHub xjnine/GB-CVIs at commit fd22039.
 
 Shapes: n points, d features, M balls, k clusters.
 """
@@ -132,8 +133,9 @@ def com_and_sep(centers: Array, labels: Array) -> tuple[np.ndarray, np.ndarray]:
 def hcvi(centers: Array, labels: Array) -> float:
     """HCVI-R of a partition of balls: the mean over clusters of com / sep. Smaller is better.
 
-    Where com = 0 (a single ball) the smallest positive com of the partition stands in, as in the group's code
-    for DCVI; otherwise single balls would be rewarded. See `com_and_sep` for the two quantities.
+    Where com = 0 (a single ball) the smallest positive com of the partition stands in, otherwise single balls would
+    be rewarded. (The group's `extendDCVI.py` does so; its `origin_DCVI.py` rejects such partitions.) See `com_and_sep`
+    for the two quantities.
 
     Args:
         centers: (M, d) ball centres.
@@ -185,9 +187,11 @@ class Choice:
 
 
 def choose_from_balls(balls: Balls, *, k_max: int | None = None, k: int | None = None) -> Choice:
-    """`choose_k` on balls already made; a given `k` is taken instead of the best one."""
+    """`choose_k` on balls already made; a given `k` of 1 to M is taken, without scores, instead of the best one."""
     count = len(balls)
-    if count < 4:
+    if k is not None and not 1 <= k <= count:
+        raise ValueError(f"k must be between 1 and the {count} kept balls; got {k}.")
+    if count < 4 and k is None:
         raise ValueError(
             f"Choosing k needs at least 4 kept balls; these data gave {count}. Try force_root_split=True "
             "(the first cut may have been refused), a smaller min_size, or more points."
@@ -195,13 +199,14 @@ def choose_from_balls(balls: Balls, *, k_max: int | None = None, k: int | None =
     if k_max is not None and k_max < 2:
         raise ValueError(f"k_max must be at least 2; got {k_max}.")
     tree = spanning_tree(_numpy(balls.centers).astype(np.float64, copy=False))
-    scores = scores_of_cuts(tree, math.ceil(math.sqrt(count)) if k_max is None else k_max)
+    scores: dict[int, float] = {}
     if k is None:
+        scores = scores_of_cuts(tree, math.ceil(math.sqrt(count)) if k_max is None else k_max)
         defined = {k: value for k, value in scores.items() if not math.isnan(value)}
         if not defined:
             raise ValueError(f"HCVI-R is undefined for every k from 2 to {max(scores)}: ball centres coincide.")
         k = min(defined, key=defined.__getitem__)  # the first, so the smaller k, of equal scores
-    of_ball = np.append(tree.components(min(k, count)), -1)  # index -1 picks the label of dropped balls
+    of_ball = np.append(tree.components(k), -1)  # index -1 picks the label of dropped balls
     labels = of_ball[_numpy(balls.labels)]
     if isinstance(balls.labels, Tensor):
         labels = balls.labels.new_tensor(labels)

@@ -19,6 +19,7 @@ from firsthand.hcvi.balls import grow, make_balls, preprocess
 from firsthand.hcvi.index import choose_from_balls, choose_k, com_and_sep, score_on_balls, spanning_tree
 from firsthand.hcvi.peers import (
     CLASSIC,
+    ball_cuts,
     best,
     hcvi_pick,
     hdbscan_pick,
@@ -30,6 +31,7 @@ from firsthand.hcvi.peers import (
 from firsthand.hcvi.variants import choose_all, surface_distances
 
 SEEDS = 20
+MANY_SEEDS = 40  # for hit rates: forty hits of forty leave no room for a true rate below 0.9
 SEPARATED = (
     "rings3", "smile4", "bars4", "interlock2", "squares5", "gauss6", "spirals3", "moons2", "circles2", "lsun3",
 )  # fmt: skip
@@ -73,14 +75,15 @@ def peer(name: str, seed: int, noise: float, method: str) -> float:
 
 
 @lru_cache(maxsize=64)
-def chosen_by_indices(name: str, seed: int) -> dict[str, tuple[float, float]]:
-    """{index: (1 if the true k was chosen, ARI)}: each index picks among k-means, Ward, single linkage, k to 12."""
+def chosen_by_indices(name: str, seed: int) -> dict[str, float]:
+    """{index: ARI of its choice} among k-means, Ward, single linkage and the cuts of the balls, k to 12."""
     X, y = data(name, seed)
-    partitions = proposals(X, range(2, K_MAX + 1), seed)
+    k_values = range(2, K_MAX + 1)
+    partitions = proposals(X, k_values, seed) | ball_cuts(X, make_balls(X), k_values)
     found = {}
     for index, function in index_functions(X, (*CLASSIC, "dbcv")).items():
         pick = best(partitions, function)
-        found[index] = float(pick.k == len(np.unique(y))), pick.ari(y)
+        found[index] = pick.ari(y)
     return found
 
 
@@ -128,6 +131,17 @@ def against(noise: float, method: str, seed: int) -> Measured:
     return mean_hits(noise, None, seed), float(np.mean([peer(name, seed, noise, method) for name in NOISY]))
 
 
+def dropping_gain(noise: float, seed: int) -> Measured:
+    """Mean hits with balls of one or two points dropped, and with all balls kept."""
+    every = [_every_ball(name, seed, noise) for name in NOISY]
+    return mean_hits(noise, None, seed), float(np.mean(every))
+
+
+def _every_ball(name: str, seed: int, noise: float) -> float:
+    X, y = data(name, seed, noise)
+    return float(hcvi_pick(X, min_size=1).k == len(np.unique(y)))
+
+
 def filter_gain(noise: float, seed: int) -> Measured:
     return mean_hits(noise, 0.25, seed), mean_hits(noise, None, seed)
 
@@ -135,16 +149,16 @@ def filter_gain(noise: float, seed: int) -> Measured:
 def against_classic(name: str, seed: int) -> Measured:
     """ARI of HCVI-R's clusters and the best ARI among the three classic indices' choices."""
     peers = chosen_by_indices(name, seed)
-    return own(name, seed, 0.0, None)[1], max(peers[index][1] for index in CLASSIC)
+    return own(name, seed, 0.0, None)[1], max(peers[index] for index in CLASSIC)
 
 
 def against_dbcv(seed: int) -> Measured:
     ours = np.mean([own(name, seed, 0.0, None)[1] for name in SEPARATED])
-    return float(ours), float(np.mean([chosen_by_indices(name, seed)["dbcv"][1] for name in SEPARATED]))
+    return float(ours), float(np.mean([chosen_by_indices(name, seed)["dbcv"] for name in SEPARATED]))
 
 
 def silhouette_wins(name: str, seed: int) -> Measured:
-    return chosen_by_indices(name, seed)["silhouette"][0], own(name, seed, 0.0, None)[0]
+    return chosen_by_indices(name, seed)["silhouette"], own(name, seed, 0.0, None)[1]
 
 
 def foreign_ari(name: str, versus: bool, seed: int) -> Measured:
@@ -152,19 +166,22 @@ def foreign_ari(name: str, versus: bool, seed: int) -> Measured:
     return found["hcvi"][0], found["silhouette"][0] if versus else None
 
 
-def foreign_rank(seed: int) -> Measured:
+def foreign_rank(versus: bool, seed: int) -> Measured:
+    """Mean rank correlation of HCVI-R and ARI over all proposals, and that of silhouette."""
     found = [foreign(name, seed) for name in FOREIGN]
+    if not versus:
+        return float(np.mean([f["hcvi"][1] for f in found])), None
     return tuple(float(np.mean([f[index][1] for f in found])) for index in ("hcvi", "silhouette"))  # type: ignore[return-value]
 
 
-def real_k(name: str, seed: int) -> Measured:
-    return float(choose_k(real_table(name)[0]).k), None
+def real_k(name: str, pca: int | None, seed: int) -> Measured:
+    return float(choose_k(real_table(name)[0], pca=pca).k), None
 
 
 def real_ari(seed: int) -> Measured:
     """Mean ARI over the four tables: HCVI-R's, and that of the best single classic index."""
     ours = float(np.mean([own(name, seed, 0.0, None)[1] for name in REAL]))
-    peers = {i: np.mean([chosen_by_indices(name, seed)[i][1] for name in REAL]) for i in CLASSIC}
+    peers = {i: np.mean([chosen_by_indices(name, seed)[i] for name in REAL]) for i in CLASSIC}
     return ours, float(max(peers.values()))
 
 

@@ -1,6 +1,7 @@
 """What HCVI-R is measured against: clusterers that propose partitions, indices that choose among them.
 
-Every index chooses from the same proposals. All methods see the same min-max scaled data.
+HCVI-R cuts its own tree of balls. The peer indices choose among partitions by three clusterers on all points, and
+among the very cuts that HCVI-R considers. All methods see the same min-max scaled data.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hdbscan.validity import validity_index
@@ -23,7 +25,7 @@ from sklearn.metrics import (
     silhouette_score,
 )
 
-from firsthand.hcvi.balls import make_balls
+from firsthand.hcvi.balls import Balls, make_balls
 from firsthand.hcvi.index import choose_from_balls, scores_of_cuts, spanning_tree
 
 CLASSIC = ("silhouette", "calinski-harabasz", "davies-bouldin")
@@ -31,14 +33,15 @@ CLASSIC = ("silhouette", "calinski-harabasz", "davies-bouldin")
 
 @dataclass(frozen=True)
 class Pick:
-    """What a method chose: k clusters, labels (n,) without noise, nan k if it chose nothing."""
+    """What a method chose: k clusters, labels (n,) without noise; k is nan, and one cluster, if it chose nothing."""
 
     k: float
     labels: np.ndarray
 
     def ari(self, y: np.ndarray) -> float:
-        """Agreement with the truth on the first len(y) rows (noise points come after them)."""
-        return float(adjusted_rand_score(y, self.labels[: len(y)]))
+        """Agreement with the truth on the first len(y) rows (added noise comes after them), where y is not noise."""
+        known = y >= 0
+        return float(adjusted_rand_score(y[known], self.labels[: len(y)][known]))
 
 
 def scaled(X: np.ndarray) -> np.ndarray:
@@ -74,6 +77,11 @@ def proposals(X: np.ndarray, k_values: Iterable[int], seed: int, *, spectral: bo
     return {name: labels.astype(np.int64) for name, labels in found.items()}
 
 
+def ball_cuts(X: np.ndarray, balls: Balls, k_values: Iterable[int]) -> dict[str, np.ndarray]:
+    """The partitions {"balls k": labels (n,)} that HCVI-R chooses from, rows of dropped balls filled in."""
+    return {f"balls {k}": fill_noise(X, choose_from_balls(balls, k=k).labels) for k in k_values if 4 <= len(balls) >= k}
+
+
 def index_functions(X: np.ndarray, names: Iterable[str]) -> dict[str, Callable[[np.ndarray], float]]:
     """Index functions of labels (n,), larger is better for all of them (Davies-Bouldin negated)."""
     D = squareform(pdist(X))
@@ -91,7 +99,17 @@ def index_functions(X: np.ndarray, names: Iterable[str]) -> dict[str, Callable[[
         "davies-bouldin": lambda labels: -float(davies_bouldin_score(X, labels)),
         "dbcv": dbcv,
     }
-    return {name: known[name] for name in names}
+    return {name: _if_several(known[name]) for name in names}
+
+
+def _if_several(index: Callable[[np.ndarray], float]) -> Callable[[np.ndarray], float]:
+    """The index, nan for fewer than two clusters."""
+    return lambda labels: index(labels) if len(np.unique(labels)) > 1 else math.nan
+
+
+def nothing(n: int) -> Pick:
+    """No choice: all n rows in one cluster."""
+    return Pick(math.nan, np.zeros(n, dtype=np.int64))
 
 
 def best(partitions: dict[str, np.ndarray], index: Callable[[np.ndarray], float]) -> Pick:
@@ -99,29 +117,34 @@ def best(partitions: dict[str, np.ndarray], index: Callable[[np.ndarray], float]
     values = {name: index(labels) for name, labels in partitions.items()}
     defined = {name: value for name, value in values.items() if not math.isnan(value)}
     if not defined:
-        first = next(iter(partitions.values()))
-        return Pick(math.nan, np.zeros_like(first))
+        return nothing(len(next(iter(partitions.values()))))
     labels = partitions[max(defined, key=defined.__getitem__)]
     return Pick(float(len(np.unique(labels))), labels)
 
 
-def hcvi_pick(X: np.ndarray, *, density: float | None = None, pca: int | None = None) -> Pick:
-    """HCVI-R's own procedure; nan and one cluster where the balls are too few."""
-    balls = make_balls(X, density=density, pca=pca)
+def hcvi_pick(X: np.ndarray, balls: Balls | None = None, **ball_options: Any) -> Pick:
+    """HCVI-R's own procedure, on balls already made or made with these options; no choice if they are too few."""
+    if balls is None:
+        balls = make_balls(X, **ball_options)
     if len(balls) < 4:
-        return Pick(math.nan, np.zeros(len(X), dtype=np.int64))
+        return nothing(len(X))
     choice = choose_from_balls(balls)
     return Pick(float(choice.k), fill_noise(X, choice.labels))
 
 
 def points_pick(X: np.ndarray) -> Pick:
-    """The same index and procedure on the raw points: no balls, the same range of k as with balls."""
+    """The same index and procedure on the raw points: no balls, the same range of k as with balls.
+
+    Strays stay in: dropping them is a part of what balls do (the evidence measures that part by itself).
+    """
     points, inverse = np.unique(X, axis=0, return_inverse=True)
+    if len(points) < 4:
+        return nothing(len(X))
     tree = spanning_tree(points)
     scores = scores_of_cuts(tree, max(2, math.ceil(math.sqrt(len(make_balls(X))))))
     defined = {k: value for k, value in scores.items() if not math.isnan(value)}
     if not defined:
-        return Pick(math.nan, np.zeros(len(X), dtype=np.int64))
+        return nothing(len(X))
     k = min(defined, key=defined.__getitem__)
     return Pick(float(k), tree.components(k)[inverse.reshape(-1)])
 
@@ -130,4 +153,4 @@ def hdbscan_pick(X: np.ndarray) -> Pick:
     """HDBSCAN with scikit-learn's defaults, which chooses the number of clusters by itself."""
     labels = HDBSCAN(copy=True).fit_predict(X)
     found = len(np.unique(labels[labels >= 0]))
-    return Pick(float(found) if found else math.nan, fill_noise(X, labels))
+    return Pick(float(found), fill_noise(X, labels)) if found else nothing(len(X))

@@ -20,6 +20,10 @@ class Wrong(Exception):
     """Raised by a judge; the message says what is wrong."""
 
 
+class Unanswered(Wrong):
+    """Raised where nothing was tried yet; no hint is given away."""
+
+
 @dataclass(frozen=True)
 class Exercise:
     """One exercise.
@@ -77,9 +81,11 @@ def check(chapter: str, number: int, answer: Any) -> Feedback:
         raise UserError(f"Chapter {chapter} has no exercise {number}: choose one of {', '.join(map(str, exercises))}.")
     exercise = exercises[number]
     if answer is None or answer is ...:
-        return Feedback(False, "There is no answer yet.", exercise.hint)
+        return Feedback(False, "There is no answer yet.")
     try:
         return Feedback(True, exercise.judge(answer))
+    except Unanswered as nothing:
+        return Feedback(False, str(nothing))
     except Wrong as wrong:
         return Feedback(False, str(wrong), exercise.hint)
 
@@ -118,5 +124,5 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
     except Exception as error:  # whatever the reader's code raises is feedback, not a crash
         raise Wrong(f"The function raised {type(error).__name__}: {error}") from None
     if value is None:
-        raise Wrong("The function returned nothing.")
+        raise Unanswered("The function returned nothing.")
     return value
