@@ -41,6 +41,7 @@ def main() -> int:
             print(f"{file.stem}.pdf: {(TARGET / f'{file.stem}.pdf').stat().st_size / 1000:.0f} kB")
         browser.close()
     server.shutdown()
+    server.server_close()
     return 0
 
 

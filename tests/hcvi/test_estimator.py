@@ -40,6 +40,13 @@ def test_too_few_balls_are_one_cluster_with_a_warning():
     assert (model.labels_ == 0).all()
 
 
+def test_a_given_number_is_taken_on_few_balls_too():
+    X = np.concatenate([np.arange(4.0), 50 + np.arange(4.0)])[:, None]
+    model = HyperBallClustering(2).fit(X)
+    assert len(model.balls_) < 4
+    assert model.n_clusters_ == 2
+
+
 def test_a_bad_number_is_explained():
     with pytest.raises(ValueError, match='"auto" or a positive integer'):
         HyperBallClustering(0).fit(rings3(0)[0])

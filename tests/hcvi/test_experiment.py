@@ -6,15 +6,19 @@ import gzip
 import json
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.metrics import silhouette_score
 
 from firsthand.data.shapes import SHAPES, add_noise
+from firsthand.data.tables import real_table
 from firsthand.errors import UserError
 from firsthand.hcvi import CLAIMS, PRESETS, make_balls, run
+from firsthand.hcvi.claims import CLASSES
 from firsthand.hcvi.exercises import CENTRES, TWO_CLUSTERS, _mistakes
 from firsthand.hcvi.experiment import with_data
+from firsthand.hcvi.figures import ROUNDS, render_split
 from firsthand.hcvi.peers import best, fill_noise, index_functions, points_pick, proposals, scaled
 from firsthand.hcvi.variants import choose_all, surface_distances
 from firsthand.kit import check
@@ -116,7 +120,6 @@ WRONG = [
     (2, lambda c, y: 1.0, "not the index"),
     (2, 3, "A function is asked for"),
     (2, lambda c: 1, "2 arguments"),
-    (2, lambda c, y: None, "returned nothing"),
     (2, lambda c, y: 1 / 0, "ZeroDivisionError"),
     (3, np.random.default_rng(0).random((40, 2)), "was split"),
     (3, [[1.0, np.nan]] * 30, "NaN"),
@@ -149,6 +152,33 @@ def test_wrong_answers_are_told_apart(number, answer, words):
     assert not feedback.passed
     assert words in feedback.message
     assert feedback.hint
+
+
+def test_nothing_tried_gives_no_hint_away():
+    for number, answer in ((1, ...), (2, lambda c, y: None)):
+        feedback = check("hcvi", number, answer)
+        assert not feedback.passed
+        assert feedback.hint == ""
+
+
+def test_classes_of_the_tables_are_counted_right():
+    assert {name: len(np.unique(real_table(name)[1])) for name in CLASSES} == CLASSES
+
+
+@pytest.mark.parametrize("noise", ["0 %", "10 %"])
+@pytest.mark.parametrize("shape", ["smile4", "rings3", "gauss6"])
+def test_the_splitting_figure_ends_with_the_kept_balls(shape, noise):
+    figure, sentence = render_split(shape, noise, ROUNDS)
+    assert "are kept" in sentence
+    plt.close(figure)
+
+
+def test_tiny_data_are_run_without_peers(tmp_path):
+    file = tmp_path / "two.csv"
+    file.write_text("1,2\n3,4\n")
+    result = run(with_data(PRESETS["smoke"], str(file)), progress=False)
+    assert result.metrics["two/balls"] == 0
+    assert np.isnan(result.metrics["two/HCVI-R/k"])
 
 
 def test_json_holds_null_for_undefined():

@@ -12,7 +12,7 @@ from scipy.spatial.distance import pdist
 
 from firsthand.data.shapes import SHAPES
 from firsthand.hcvi import choose_k, com_and_sep, hcvi, index, make_balls, score, spanning_tree
-from firsthand.hcvi.index import prim, scores_of_cuts
+from firsthand.hcvi.index import choose_from_balls, prim, scores_of_cuts
 from tests.hcvi import reference
 
 CENTRES = np.array([(0, 0), (1, 0), (2, 0), (5, 0), (6, 0), (6, 2), (12, 0)], dtype=float)
@@ -126,6 +126,14 @@ def test_too_few_balls_are_counted_and_the_way_out_is_named():
         choose_k(np.array([0, 1, 2, 3, 20, 21, 22, 23, 24, 60.0])[:, None])
     with pytest.raises(ValueError, match="gave 0"):
         choose_k(np.ones((1, 2)))
+
+
+def test_a_given_k_is_checked():
+    balls = make_balls(np.random.default_rng(0).random((100, 2)))
+    assert choose_from_balls(balls, k=3).scores == {}
+    for k in (0, len(balls) + 1):
+        with pytest.raises(ValueError, match=f"k must be between 1 and the {len(balls)} kept balls"):
+            choose_from_balls(balls, k=k)
 
 
 def test_score_lets_balls_vote():

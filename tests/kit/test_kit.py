@@ -46,6 +46,7 @@ def test_no_answer_is_not_an_error():
         feedback = check("hcvi", 1, empty)
         assert not feedback.passed
         assert "no answer" in feedback.message
+        assert feedback.hint == ""
 
 
 def test_feedback_shows_itself():
