@@ -81,7 +81,8 @@ def parameters(notebook: Notebook, key: str) -> Iterator[str]:
 
 def lengths(notebook: Notebook, key: str) -> Iterator[str]:
     words = len(re.findall(r"\w+", " ".join(markdown(notebook))))
-    lines = [len([line for line in text(c).splitlines() if line.strip()]) for c in code_cells(notebook)]
+    shown = [c for c in code_cells(notebook) if not {"remove-input", "remove-cell"} & set(tags(c))]
+    lines = [len([line for line in text(c).splitlines() if line.strip()]) for c in shown]
     if not WORDS[0] <= words <= WORDS[1]:
         yield f"{words} words"
     if not CODE_LINES[0] <= sum(lines) <= CODE_LINES[1]:
