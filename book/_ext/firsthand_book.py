@@ -72,12 +72,13 @@ def _ledger_row(env, key: str, row: dict, command: str) -> str:
         values += f"<p>Baseline: {', '.join(map(_value, row['baseline']))}</p>"
     span = "" if row["low"] is None or row["rule"] == "exact" else f"<br>[{_value(row['low'])}, {_value(row['high'])}]"
     verdict = row["verdict"]
+    paper = "" if row["paper"] is None else f" · paper: {_value(row['paper'])}"
+    about = f'<a href="{link}">{key}</a> · <code>{row["id"]}</code> · whose: {row["source"]}{paper}'
     return (
         f'<tr id="{key}-{row["id"]}" data-chapter="{key}" data-source="{row["source"]}" data-verdict="{verdict}">'
-        f'<td><a href="{link}">{key}</a><br><code>{row["id"]}</code></td><td>{html.escape(row["sentence"])}'
+        f"<td>{html.escape(row['sentence'])}<br><small>{about}</small>"
         f"<details><summary>{len(row['seeds'])} value{'s' * (len(row['seeds']) != 1)}</summary>"
         f"<p>{html.escape(row['metric'])}</p>{values}<p><code>{command}</code></p></details></td>"
-        f"<td>{row['source']}</td><td>{'–' if row['paper'] is None else _value(row['paper'])}</td>"
         f"<td>{_value(row['estimate'])}{span}</td><td>{rule_words(row)}</td>"
         f'<td class="fh-{verdict.replace(" ", "-")}">{MARKS[verdict]} {verdict}</td></tr>'
     )
@@ -101,7 +102,7 @@ class Ledger(Directive):
                 f"code <code>{content['code']}</code>.</p>"
             )
             rows += [_ledger_row(env, key, row, content["command"]) for row in content["claims"]]
-        names = ("Claim id", "Claim", "Whose", "Paper", "Found [95 %]", "Rule", "Verdict")
+        names = ("Claim", "Found [95 %]", "Rule", "Verdict")
         head = "".join(f"<th>{name}</th>" for name in names)
         return _raw(
             f'{"".join(summary)}<div class="fh-ledger" tabindex="0" role="region" aria-label="Evidence ledger">'

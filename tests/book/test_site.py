@@ -110,6 +110,8 @@ def test_mathematics_is_typeset(watched, path):
     left = page.evaluate("document.querySelector('.bd-article').innerText")
     assert "\\frac" not in left
     assert "\\mathrm" not in left
+    assert "$" not in left
+    assert page.locator("mjx-container[display=true]").count() >= 3
 
 
 def test_search_finds_a_word(watched):
