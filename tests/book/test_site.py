@@ -112,6 +112,7 @@ def test_mathematics_is_typeset(watched, path):
     assert "\\mathrm" not in left
     assert "$" not in left
     assert page.locator("mjx-container[display=true]").count() >= 3
+    assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
 
 
 def test_search_finds_a_word(watched):

@@ -30,6 +30,7 @@ from firsthand.kit.fingerprint import code_hash
 from firsthand.kit.results import write_atomically
 
 SCHEMA_VERSION = 1
+CURVE = "curve:"  # keeps a curve's cells apart from those of a claim of the same name
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "hdbscan")
 
 
@@ -131,7 +132,7 @@ def measure_seed(key: str, seed: int, claim_ids: list[str], folder: str) -> dict
     cells: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     by_id: dict[str, Claim | Curve] = {}
     by_id.update({claim.id: claim for claim in claims_of(key)})
-    by_id.update({curve.id: curve for curve in curves_of(key)})
+    by_id.update({CURVE + curve.id: curve for curve in curves_of(key)})
     for name in claim_ids:
         if name not in cells:
             item = by_id[name]
@@ -140,8 +141,8 @@ def measure_seed(key: str, seed: int, claim_ids: list[str], folder: str) -> dict
     return cells
 
 
-def _seeds(item: Claim | Curve, seeds: int) -> range:
-    return range(1 if item.seeds == 1 else max(item.seeds, seeds))
+def _seeds(needed: int, seeds: int) -> range:
+    return range(1 if needed == 1 else max(needed, seeds))
 
 
 def measure(
@@ -158,18 +159,17 @@ def measure(
     """
     if seeds < 5:
         raise UserError(f"Evidence needs at least 5 seeds; got {seeds}.")
-    begin = time.perf_counter()
     claims, curves = claims_of(key), curves_of(key)
     code, commit = current_hash(key), _commit()  # before the run: files may change while it goes on
     folder = Path(".firsthand") / "evidence" / f"{key}-{code}"
     plan: dict[int, list[str]] = {}
-    items: list[Claim | Curve] = [*claims, *curves]
-    for item in items:
-        for seed in _seeds(item, seeds):
-            plan.setdefault(seed, []).append(item.id)
+    items = [*((claim.id, claim.seeds) for claim in claims), *((CURVE + curve.id, curve.seeds) for curve in curves)]
+    for name, needed in items:
+        for seed in _seeds(needed, seeds):
+            plan.setdefault(seed, []).append(name)
     jobs = [joblib.delayed(measure_seed)(key, seed, ids, str(folder.resolve())) for seed, ids in plan.items()]
     cells = dict(zip(plan, _run(jobs, workers, scheduler, progress), strict=True))
-    rows = [_row(claim, [cells[s][claim.id] for s in _seeds(claim, seeds)]) for claim in claims]
+    rows = [_row(claim, [cells[s][claim.id] for s in _seeds(claim.seeds, seeds)]) for claim in claims]
     return {
         "schema": SCHEMA_VERSION,
         "chapter": key,
@@ -178,10 +178,14 @@ def measure(
         "code": code,
         "environment": _environment(workers),
         "minutes": round(sum(row["seconds"] for row in rows) / 60, 1),
-        "wall_minutes": round((time.perf_counter() - begin) / 60, 1),
         "claims": rows,
         "curves": [
-            {"id": c.id, "xlabel": c.xlabel, "x": c.x, "values": [cells[s][c.id] for s in _seeds(c, seeds)]}
+            {
+                "id": c.id,
+                "xlabel": c.xlabel,
+                "x": c.x,
+                "values": [cells[s][CURVE + c.id] for s in _seeds(c.seeds, seeds)],
+            }
             for c in curves
         ],
     }

@@ -117,7 +117,7 @@ CLAIMS: list[Claim] = [
     *(
         _claim(
             f"tail-{name}",
-            sentence=f"On {name} ninety-nine runs of a hundred need at most three times the median number of iterations.",
+            sentence=f"On {problem} ninety-nine runs of a hundred need at most three times the median number of iterations.",
             source="paper",
             metric="99 % quantile over median of the hitting time",
             unit="ratio",

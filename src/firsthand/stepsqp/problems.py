@@ -119,7 +119,7 @@ class FiniteSum(Problem):
 
 
 def logistic_problem(*, equations: int = 5, seed: int = 0) -> FiniteSum:
-    """Logistic regression on breast cancer with |x|^2 = 1 and random linear equations A x = b.
+    """Logistic regression on breast cancer with x of length 1 and random linear equations A x = b.
 
     Args:
         equations: rows of A (5 in our protocol), standard normal over sqrt(n); b = A u for a random unit u, so that

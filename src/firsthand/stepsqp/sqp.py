@@ -29,7 +29,8 @@ class Trace:
         model_reduction (S, T): Delta l of (2).
         merit (S, T, 2): the two values compared, at the current and the trial point.
         accepted (S, T): bool.
-        kkt, feasibility (S, T+1): exact, never seen by the method: max(|g + J^T y_LS|, |c|) and |c|, largest entry.
+        kkt, feasibility (S, T+1): exact, never seen by the method. Feasibility is the largest entry of c; kkt is that
+            or, if larger, the largest entry of the gradient of the Lagrangian at the least-squares multipliers.
         stopped: why each run ended early, or None.
         gradient_calls, objective_calls (S,): oracle calls.
     """

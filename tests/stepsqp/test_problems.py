@@ -1,0 +1,119 @@
+"""The test problems: derivatives, starts, best known values, and problems of the reader's own."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from firsthand.stepsqp import PROBLEMS, Problem, exact_kkt, logistic_problem, scipy_reference
+
+# f(x0) and |c(x0)|_1 as the collections give them, to six digits.
+STARTS = {
+    "HS6": (4.84, 4.4), "HS7": (-0.390562, 25), "HS9": (0, 0), "HS26": (21.16, 0), "HS27": (4.01, 7), "HS28": (13, 0),
+    "HS39": (-2, 12), "HS40": (-0.4096, 0.6), "HS42": (14, 1), "HS46": (3.33763, 0), "HS47": (20.7381, 0),
+    "HS48": (84, 0), "HS49": (266, 0), "HS50": (7516, 0), "HS51": (8.5, 0), "HS52": (42, 8), "HS61": (0, 18),
+    "HS77": (4, 61.7574), "HS78": (-6, 7.875), "HS79": (1, 10.5858), "BT1": (-99.08, 0.99), "BT2": (81, 11001.8),
+    "BT3": (2166, 80), "BT4": (-18.6089, 0.000226562), "BT5": (976, 15), "BT11": (1, 14.5858),
+    "BT12": (4.99975, 7.61782),
+    "MARATOS": (-1.1, 0.22), "BYRDSPHR": (-5, 23),
+}  # fmt: skip
+STARTS_ELSEWHERE = {"HS61": (5, -2, 3)}
+
+
+def test_all_29_problems_are_there():
+    assert set(PROBLEMS) == set(STARTS)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_values_at_the_start(name):
+    problem = PROBLEMS[name]
+    objective, violation = STARTS[name]
+    assert problem.x0.dtype == torch.float64
+    assert float(problem.objective(problem.x0)) == pytest.approx(objective, rel=1e-5, abs=1e-9)
+    assert float(problem.constraints(problem.x0).abs().sum()) == pytest.approx(violation, rel=1e-5, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_derivatives_are_those_of_finite_differences(name):
+    problem = PROBLEMS[name]
+    x = problem.x0 + 0.1 * torch.from_numpy(np.random.default_rng(0).normal(size=problem.n))
+    h = 1e-6 * torch.eye(problem.n, dtype=torch.float64)
+    gradient = (problem.objective(x + h) - problem.objective(x - h)) / 2e-6
+    jacobian = ((problem.constraints(x + h) - problem.constraints(x - h)) / 2e-6).mT
+    assert torch.allclose(problem.gradient(x), gradient, rtol=1e-5, atol=1e-5)
+    assert torch.allclose(problem.jacobian(x), jacobian, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_slsqp_finds_the_best_known_value(name):
+    problem = PROBLEMS[name]
+    found = scipy_reference(problem, x0=STARTS_ELSEWHERE.get(name))
+    violation = float(exact_kkt(problem, torch.from_numpy(found.x))[1])
+    assert violation < 1e-6
+    # BT1's multiplier is about a hundred: a violation of 1e-7 already moves its value by 1e-5.
+    assert found.fun == pytest.approx(problem.f_star, rel=1e-5, abs=1e-5 + 1e3 * violation)
+
+
+def test_trust_constr_agrees_on_one():
+    assert scipy_reference(PROBLEMS["HS7"], "trust-constr").fun == pytest.approx(-math.sqrt(3), abs=1e-6)
+
+
+def test_functions_take_any_batch():
+    problem = PROBLEMS["HS77"]
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(4, 3, 5)))
+    assert problem.objective(x).shape == (4, 3)
+    assert problem.constraints(x).shape == (4, 3, 2)
+    assert problem.gradient(x).shape == (4, 3, 5)
+    assert problem.jacobian(x).shape == (4, 3, 2, 5)
+    assert torch.allclose(problem.jacobian(x)[1, 2], problem.jacobian(x[1, 2]))
+
+
+def test_own_functions_become_a_problem():
+    own = Problem.from_callables(
+        lambda x: torch.log(1 + x[0] ** 2) - x[1], lambda x: (1 + x[0] ** 2) ** 2 + x[1] ** 2 - 4, (2, 2)
+    )
+    theirs = PROBLEMS["HS7"]
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 2)))
+    assert (own.n, own.m) == (2, 1)
+    for name in ("objective", "constraints", "gradient", "jacobian"):
+        assert torch.allclose(getattr(own, name)(x), getattr(theirs, name)(x))
+
+
+@pytest.mark.parametrize(
+    ("objective", "constraints", "x0", "words"),
+    [
+        (lambda x: x, lambda x: x[:1], [1, 2], "objective must return a scalar"),
+        (lambda x: x.sum(), lambda x: x[None], [1, 2], "constraints must return shape"),
+        (lambda x: x.sum(), lambda x: torch.cat([x, x]), [1, 2], r"1 to n = 2 constraints; got 4"),
+        (lambda x: x.sum(), lambda x: x[:0], [1, 2], "got 0"),
+        (lambda x: x.sum() / 0, lambda x: x[:1], [1, 2], "finite at x0"),
+        (lambda x: x.sum(), lambda x: x[5], [1, 2], "constraints failed at x0 with IndexError"),
+        (lambda x: 1.0, lambda x: x[:1], [1, 2], "must return a torch tensor; got float"),
+        (lambda x: x.sum(), lambda x: x[:1], [[1, 2]], r"shape \(n,\)"),
+    ],
+)
+def test_bad_functions_are_explained(objective, constraints, x0, words):
+    with pytest.raises(ValueError, match=words):
+        Problem.from_callables(objective, constraints, x0)
+
+
+def test_exact_kkt_is_the_least_squares_residual():
+    problem = PROBLEMS["HS78"]
+    x = torch.from_numpy(np.random.default_rng(1).normal(size=(6, 5)))
+    kkt, feasibility = exact_kkt(problem, x)
+    for i in range(6):
+        g, J = problem.gradient(x[i]).numpy(), problem.jacobian(x[i]).numpy()
+        y = np.linalg.lstsq(J.T, -g, rcond=None)[0]
+        expected = max(np.abs(g + J.T @ y).max(), float(feasibility[i]))
+        assert float(kkt[i]) == pytest.approx(expected)
+
+
+def test_the_finite_sum_is_the_mean_of_its_parts():
+    problem = logistic_problem()
+    x = problem.x0[None].repeat(2, 1)
+    every = torch.arange(problem.examples).expand(2, -1)
+    assert torch.allclose(problem.loss(x, every), problem.objective(x))
+    assert (problem.n, problem.m) == (30, 6)
