@@ -233,11 +233,14 @@ def _row(claim: Claim, cells: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def reword(content: dict[str, Any]) -> dict[str, Any]:
-    """The same evidence with the claims' present sentences; refused where more than wording has changed."""
+    """The same evidence with the claims' present wording and labels; refused where more than that has changed."""
     if is_stale(content):
         raise UserError(f"The code of {content['chapter']} has changed since the evidence was measured: measure anew.")
-    sentences = {claim.id: claim.sentence for claim in claims_of(content["chapter"])}
-    return {**content, "claims": [{**row, "sentence": sentences[row["id"]]} for row in content["claims"]]}
+    labels = {
+        c.id: {"sentence": c.sentence, "source": c.source, "metric": c.metric, "unit": c.unit}
+        for c in claims_of(content["chapter"])
+    }
+    return {**content, "claims": [{**row, **labels[row["id"]]} for row in content["claims"]]}
 
 
 def save(content: dict[str, Any]) -> Path:

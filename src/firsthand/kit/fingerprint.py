@@ -12,7 +12,7 @@ from pathlib import Path
 
 from firsthand.chapters import PACKAGE
 
-_WORDING = {"sentence"}  # keyword arguments that say a thing and do nothing
+_WORDING = {"sentence", "source", "metric", "unit"}  # keyword arguments that say a thing and do nothing
 
 
 def _module_file(name: str) -> Path | None:

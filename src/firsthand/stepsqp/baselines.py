@@ -90,7 +90,10 @@ def subgradient(
     tau: float = 0.1,
     device: str = "cpu",
 ) -> Trace:
-    """Steps alpha / sqrt(k + 1) along minus the subgradient of the exact penalty, tau g + J^T sign(c)."""
+    """Steps alpha / sqrt(k + 1) along minus the subgradient of the exact penalty, tau g + J^T sign(c).
+
+    The trace's multipliers are still those of (1); its model reduction means nothing here.
+    """
     check_settings(alpha=alpha)
 
     def step(k: int, d: Tensor, t: Tensor, r: Tensor, c1: Tensor, dd: Tensor, a: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ GARBAGE = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8)
 
 
 def hs7_curve() -> tuple[np.ndarray, np.ndarray]:
-    """The two branches of HS7's constraint: x (200,), and y >= 0 (200,)."""
+    """The upper branch of HS7's constraint: x (401,) and y >= 0 (401,)."""
     x = np.linspace(-1, 1, 401)
     return x, np.sqrt(np.clip(4 - (1 + x**2) ** 2, 0, None))
 
@@ -44,7 +44,7 @@ def draw_hs7(ax: plt.Axes) -> None:
 
 
 def draw_path(ax: plt.Axes, trace: Trace, colour: str = PALETTE[0], run: int = 0) -> None:
-    """The iterates of a run, with crosses where a trial point was refused."""
+    """The iterates of a run, with orange dots where a trial point was refused."""
     x = trace.x[run].cpu().numpy()
     ax.plot(x[:, 0], x[:, 1], color=colour, linewidth=1.6, linestyle="-")
     ax.plot(x[:, 0], x[:, 1], "o", color=colour, markersize=4)

@@ -171,7 +171,10 @@ def tail_ratio(name: str, seed: int) -> Measured:
 
 @cache
 def accuracy_cost() -> np.ndarray:
-    """(tolerances, SEEDS) median over the pool of iterations to reach 1e-1 … 1e-4 with bounded noise epsilon^2."""
+    """(tolerances, SEEDS) median over the pool of iterations to reach 1e-1 … 1e-4.
+
+    Noise is bounded: epsilon^2 / 100 in values, epsilon / 10 in gradients, so that every tolerance can be reached.
+    """
     rows = []
     for tolerance in (1e-1, 1e-2, 1e-3, 1e-4):
         oracle = NoisyOracle(tolerance**2 / 100, tolerance / 10, kind="bounded")
@@ -272,8 +275,8 @@ def singular_start(seed: int) -> Measured:
 def logistic() -> dict[str, np.ndarray]:
     """{method: (SEEDS,) tail KKT} on the finite sum: best of three settings by another set of seeds, equal examples.
 
-    Step search pays three minibatches an iteration, the fixed step one, so the latter gets three times as many
-    iterations.
+    Step search pays three minibatches an iteration, the others one, so these get three times as many iterations. The
+    pilot that sizes the allowance (200 minibatches, once) is not counted.
     """
     problem = logistic_problem()
     oracle = MinibatchOracle(32)

@@ -20,7 +20,7 @@ from firsthand.stepsqp.problems import Problem
 
 @dataclass
 class Trace:
-    """Everything that happened. A run that stopped repeats x and alpha; its other fields are NaN or False.
+    """Everything that happened. A run that stopped repeats x; its per-step fields are NaN or False, its counters stop.
 
     Attributes:
         x (S, T+1, n), alpha (S, T+1): iterates and step sizes.
@@ -61,7 +61,10 @@ class Trace:
 
 
 def solve_direction(g: Tensor, c: Tensor, J: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Direction d (S, n), multipliers y (S, m) of system (1) with H = I, and (S,) where it is singular."""
+    """Direction d (S, n), multipliers y (S, m) of system (1) with H = I, and (S,) where it is exactly singular.
+
+    Near a singular system d and y are large but finite; the step search then shortens the step.
+    """
     S, m, n = J.shape
     K = torch.zeros(S, n + m, n + m, dtype=g.dtype, device=g.device)
     K[:, range(n), range(n)] = 1
