@@ -46,6 +46,7 @@ def main() -> None:
     }
     slsqp = seconds(lambda: scipy_reference(problem), 5)
     width = {}
+    torch.set_num_threads(1)  # torch 2.14.1's threaded LU of matrices above some 300 rows fails inside oneMKL
     for n in (10, 100, 300, 1000):
         centre = torch.linspace(-1, 1, n, dtype=torch.float64)
         sphere = Problem(
