@@ -87,9 +87,7 @@ def test_light_commands_import_nothing_heavy(argv):
     assert time.perf_counter() - begin < 5  # a coarse guard; the imports above are the real test
 
 
-@pytest.mark.slow
-def test_notebook_runs_with_parameters(tmp_path, capsys):
-    """papermill runs a small notebook of the same form; the chapter's own is run by nbval."""
+def test_a_notebook_run_refuses_data(tmp_path, capsys):
     target = tmp_path / "out.ipynb"
     assert main(["run", "hcvi", "--notebook", str(target), "--data", "pyproject.toml"]) == 2
     assert "cannot be combined" in capsys.readouterr().err
