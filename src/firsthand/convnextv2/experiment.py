@@ -1,0 +1,237 @@
+"""The chapter's experiment: masked pre-training, then what it learnt; at the paper's scale also fine-tuning.
+
+`run` is what the notebook, the command line and the tests call; `CLAIMS` is what the evidence measures.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from firsthand.convnextv2 import imagenet
+from firsthand.convnextv2.claims import CLAIMS, CURVES
+from firsthand.convnextv2.diversity import diversity_by_block
+from firsthand.convnextv2.fcmae import FCMAE
+from firsthand.convnextv2.model import ConvNeXtV2, load_weights
+from firsthand.convnextv2.recipes import classifier_from, fine_tune, pretrain
+from firsthand.convnextv2.runs import BATCH, DECODER, SHORT, WARMUP, images, probe
+from firsthand.data.images import FolderBatches, InMemory
+from firsthand.errors import UserError
+from firsthand.kit.results import Result
+from firsthand.kit.training import accelerator_for, load_tensors
+
+__all__ = ["CLAIMS", "CURVES", "PRESETS", "Config", "run", "with_data"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the experiment.
+
+    Attributes:
+        preset: name under which the result is stored.
+        task: "pretrain" or "finetune" (on a folder only).
+        size: name of a size, or "micro".
+        data: a folder with train/ and val/, or None for the Fashion-MNIST pictures that ship.
+        image: pixels a side; in_chans: colours.
+        grn, layer_scale: of the encoder's blocks; None as version 2.
+        mask_ratio: section 3.1; decoder_dim, decoder_depth: section 3.1.
+        batch: images a step, over all processes and passes; passes: images of one backward pass (ours).
+        steps: of the schedule, or None: epochs decide. warmup: in steps, or with epochs in epochs.
+        epochs: over the data.
+        lr: peak rate; with epochs, at a batch of 256 and scaled with the batch, as the paper does.
+        weight_decay, betas: of AdamW.
+        stop: leave after so many steps of the schedule.
+        precision: as `kit.training.accelerator_for`.
+        out: folder for checkpoints; a run found there goes on.
+        weights: a checkpoint of pre-training to fine-tune from, or a release's weights as safetensors.
+        workers: processes that load images.
+    """
+
+    preset: str
+    task: str = "pretrain"
+    size: str = "micro"
+    data: str | None = None
+    image: int = 32
+    in_chans: int = 1
+    grn: bool | None = None
+    layer_scale: float | None = None
+    mask_ratio: float = 0.6
+    decoder_dim: int = DECODER
+    decoder_depth: int = 1
+    batch: int = BATCH
+    passes: int = BATCH
+    steps: int | None = SHORT
+    epochs: int = 0
+    warmup: int = WARMUP
+    lr: float = 8e-3  # chosen by `tuning`
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.95)
+    stop: int | None = None
+    precision: str = "auto"
+    out: str | None = None
+    weights: str | None = None
+    workers: int = 8
+
+
+_PAPER = Config(
+    "paper", size="base", data="imagenet", image=224, in_chans=3, decoder_dim=512, batch=4096, passes=64, steps=None,
+    epochs=imagenet.PRETRAIN_EPOCHS, warmup=imagenet.PRETRAIN_WARMUP, lr=imagenet.PRETRAIN_LR, out="convnextv2-base",
+)  # fmt: skip
+
+PRESETS = {
+    "smoke": Config("smoke", batch=32, passes=32, steps=6, warmup=2),
+    "book": Config("book", stop=200),
+    "paper": _PAPER,
+    "paper-finetune": replace(
+        _PAPER, preset="paper-finetune", task="finetune", batch=1024, passes=32, betas=(0.9, 0.999),
+        weights="convnextv2-base/pretrain.safetensors", epochs=0, lr=0.0, warmup=0,
+    ),
+}  # fmt: skip
+
+
+def with_data(config: Config, path: str) -> Config:
+    """The same experiment on a folder with train/<class>/ and val/<class>/, three colours, 224 pixels if unset."""
+    imagenet.split_folder(path, "train")
+    return replace(config, data=path, in_chans=3)
+
+
+def schedule(config: Config, examples: int) -> tuple[int, int, float]:
+    """(steps, warm-up steps, peak rate) of a configuration on so many examples."""
+    if config.steps is not None:
+        return config.steps, config.warmup, config.lr
+    each = examples // config.batch
+    return config.epochs * each, config.warmup * each, config.lr * config.batch / 256
+
+
+def accumulation(config: Config, processes: int) -> int:
+    """Backward passes a step and process that make up the batch.
+
+    Raises:
+        UserError: they do not add up.
+    """
+    one = config.passes * processes
+    if config.batch % one:
+        raise UserError(f"A batch of {config.batch} is no multiple of {config.passes} images x {processes} processes.")
+    return config.batch // one
+
+
+def new_autoencoder(config: Config, seed: int) -> FCMAE:
+    """The model that a configuration pre-trains."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return FCMAE(
+            config.size, in_chans=config.in_chans, decoder_dim=config.decoder_dim, decoder_depth=config.decoder_depth,
+            mask_ratio=config.mask_ratio, grn=config.grn, layer_scale=config.layer_scale,
+        )  # fmt: skip
+
+
+def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool = True) -> Result:
+    """Pre-train (or fine-tune) and measure.
+
+    Args:
+        config: one of PRESETS, or a changed copy.
+        seed: of weights, batches and masks.
+        device: as `resolve_device`; under torchrun every process takes its own GPU.
+        progress: show a bar.
+
+    Returns:
+        Result with metrics "loss/first", "loss/last", "parameters", "batch" and, on the shipped pictures, "probe",
+        "probe/random" and "diversity/<block>"; after fine-tuning "accuracy"; arrays "loss" (steps,).
+
+    Raises:
+        UserError: no such data or weights, or sizes that do not fit.
+    """
+    accelerator = accelerator_for(device, config.precision)
+    begin = time.perf_counter()
+    work = _pretrain if config.task == "pretrain" else _finetune
+    losses, metrics = work(config, seed, accelerator, progress)
+    first, last = losses[: min(10, len(losses))], losses[-min(10, len(losses)) :]
+    metrics = {
+        "loss/first": float(np.mean(first)),
+        "loss/last": float(np.mean(last)),
+        "batch": float(config.batch),
+        **metrics,
+    }
+    return Result("convnextv2", config.preset, seed, metrics, {"loss": np.array(losses)}, time.perf_counter() - begin)
+
+
+def _loop(config: Config, accelerator: Any, progress: bool, name: str) -> dict[str, Any]:
+    return {
+        "accelerator": accelerator,
+        "accumulate": accumulation(config, accelerator.num_processes),
+        "checkpoint": Path(config.out) / f"{name}.safetensors" if config.out else None,
+        "stop": config.stop,
+        "progress": progress,
+    }
+
+
+def _pretrain(config: Config, seed: int, accelerator: Any, progress: bool) -> tuple[list[float], dict[str, float]]:
+    model = new_autoencoder(config, seed)
+    batches, examples = _pretraining_data(config)
+    steps, warmup, lr = schedule(config, examples)
+    before = probe(model.encoder) if config.data is None else None
+    model.to(accelerator.device)
+    losses = pretrain(
+        model, batches, steps=steps, batch=config.batch, lr=lr, warmup=warmup, weight_decay=config.weight_decay,
+        betas=config.betas, seed=seed, **_loop(config, accelerator, progress, "pretrain"),
+    )  # fmt: skip
+    metrics = {"parameters": float(sum(p.numel() for p in model.parameters()))}
+    if before is not None:
+        encoder = model.encoder.cpu()
+        found = diversity_by_block(encoder, images("test")[0][:200]).tolist()
+        metrics |= {"probe": probe(encoder), "probe/random": before}
+        metrics |= {f"diversity/{block}": value for block, value in enumerate(found)}
+    return losses, metrics
+
+
+def _pretraining_data(config: Config) -> tuple[Any, int]:
+    """Batches and the number of examples."""
+    if config.data is None:
+        pictures = images("train")[0]
+        return InMemory(pictures, batch=config.batch, flip=True), len(pictures)
+    folder = imagenet.split_folder(config.data, "train")
+    transform = imagenet.pretraining_transform(config.image)
+    batches = FolderBatches(folder, transform, batch=config.batch, workers=config.workers)
+    return batches, len(batches)
+
+
+def _finetune(config: Config, seed: int, accelerator: Any, progress: bool) -> tuple[list[float], dict[str, float]]:
+    if config.data is None or config.size not in imagenet.TUNING:
+        raise UserError("Fine-tuning here needs --data and a published size; on the shipped pictures see the chapter.")
+    recipe = imagenet.TUNING[config.size]
+    transform = imagenet.tuning_transform(config.image, training=True)
+    folder = imagenet.split_folder(config.data, "train")
+    batches = FolderBatches(folder, transform, batch=config.batch, workers=config.workers)
+    classes = len(batches.classes)
+    model = pretrained_classifier(config, seed, classes, recipe.drop_path).to(accelerator.device)
+    average = imagenet.Average(model)
+    settings = replace(config, lr=recipe.lr, epochs=recipe.epochs, warmup=recipe.warmup)
+    steps, warmup, lr = schedule(settings, len(batches))
+    losses = fine_tune(
+        model, imagenet.Mixed(batches, recipe, classes), steps=steps, lr=lr, warmup=warmup, seed=seed,
+        weight_decay=recipe.weight_decay, layer_decay=recipe.layer_decay, groups=recipe.groups,
+        smoothing=recipe.smoothing, after_step=average.after_step, also=average.module,
+        **_loop(config, accelerator, progress, "finetune"),
+    )  # fmt: skip
+    held = imagenet.split_folder(config.data, "val")
+    accuracy = imagenet.validation_accuracy(average.module, held, config.image, workers=config.workers)
+    return losses, {"parameters": float(sum(p.numel() for p in model.parameters())), "accuracy": accuracy}
+
+
+def pretrained_classifier(config: Config, seed: int, classes: int, drop_path: float) -> ConvNeXtV2:
+    """The classifier that fine-tuning starts from: fresh, or with the weights that the configuration names."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = classifier_from(None, config.size, num_classes=classes, in_chans=config.in_chans, drop_path=drop_path)
+    if config.weights is not None:
+        tensors, _ = load_tensors(Path(config.weights))
+        report = load_weights(model, {name.removeprefix("model."): t for name, t in tensors.items()})
+        lost = [name for name in report.missing if not name.startswith(("norm.", "head."))]
+        if lost:
+            raise UserError(f"{Path(config.weights).name} lacks {len(lost)} tensors of {config.size}, first {lost[0]}.")
+    return model
