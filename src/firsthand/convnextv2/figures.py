@@ -51,8 +51,10 @@ def reconstruct(model: FCMAE, pictures: Tensor, mask: Tensor) -> tuple[Tensor, T
 def show(ax: plt.Axes, picture: Tensor) -> None:
     """A picture (C, H, W), grey or colour, between its black and white."""
     pixels = picture.permute(1, 2, 0).numpy()
-    pixels = (pixels - pixels.min()) / max(float(np.ptp(pixels)), 1e-9) if pixels.shape[-1] == 1 else pixels.clip(0, 1)
-    ax.imshow(pixels.squeeze(), cmap="gray", interpolation="nearest")
+    if pixels.shape[-1] == 1:
+        low, high = (float(bound) for bound in images("test")[0].aminmax())
+        pixels = (pixels - low) / (high - low)
+    ax.imshow(pixels.clip(0, 1).squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     bare(ax)
 
 
@@ -197,7 +199,7 @@ def render_film(step: int, network: str, block: int) -> tuple[Figure, str]:
     variant = next(name for name, label in LABELS.items() if label == network)
     fig, (left, right) = plt.subplots(1, 2, figsize=(DOUBLE[0] * 0.9, 3.4), width_ratios=(1.25, 1))
     draw_diversity(left, moment)
-    left.set_ylim(0.25, 0.51)
+    left.set_ylim(0.33, 0.505)
     left.legend(fontsize=9, loc="lower left")
     left.set_title(f"after {step} steps")
     maps = film(variant)[f"map{block - 1}"][moment].astype(float)

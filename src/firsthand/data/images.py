@@ -83,6 +83,15 @@ def photo(name: str, side: int | None = None) -> Tensor:
     return torch.from_numpy(pixels).float().permute(2, 0, 1).unsqueeze(0) / 255
 
 
+@cache
+def faces(*, side: int = 32) -> Tensor:
+    """A hundred grey faces of scikit-image (`lfw_subset`), scaled to `side`; (100, 1, side, side) in [0, 1]."""
+    import skimage.data
+
+    pixels = torch.from_numpy(np.ascontiguousarray(skimage.data.lfw_subset()[:100])).float().unsqueeze(1)
+    return torch.nn.functional.interpolate(pixels, size=(side, side), mode="bilinear").clamp(0, 1)
+
+
 class InMemory:
     """Batches from tensors that fit into memory: call it with a `Share` to get (images, labels) of that share.
 
