@@ -127,6 +127,27 @@ class DataCards(Directive):
         return _raw("".join(parts))
 
 
+class WeightCards(Directive):
+    """One definition list a file of trained weights, from the cards beside them."""
+
+    def run(self) -> list[nodes.Node]:
+        parts = []
+        for file in sorted((PACKAGE / "weights").glob("*.json")):
+            card = json.loads(file.read_text(encoding="utf-8"))
+            quality = ", ".join(f"{name} {value:.4g}" for name, value in card["quality"].items())
+            facts = {
+                "Made by": f"{card['command']}, seed {card['seed']}, {card['steps']} steps",
+                "Time": f"{card['minutes']:g} minutes on {card['processor']}, {card['threads']} thread",
+                "Size": f"{card['bytes'] / 1e6:.2f} MB, sha256 {card['sha256']}",
+                "Quality": quality,
+                "Licence": card["licence"],
+            }
+            items = "".join(f"<dt>{title}</dt><dd>{html.escape(text)}</dd>" for title, text in facts.items())
+            name = html.escape(card["name"])
+            parts.append(f'<section class="fh-data" id="weights-{name}"><h3>{name}</h3><dl>{items}</dl></section>')
+        return _raw("".join(parts))
+
+
 def _write_pictures(app, error) -> None:
     folder = Path(app.outdir) / "_images"
     for key in chapters():
@@ -146,6 +167,7 @@ def setup(app) -> dict:
     app.add_directive("chapter-cards", ChapterCards)
     app.add_directive("ledger", Ledger)
     app.add_directive("data-cards", DataCards)
+    app.add_directive("weight-cards", WeightCards)
     app.connect("autodoc-process-docstring", _link_back)
     app.connect("build-finished", _write_pictures)
     return {"parallel_read_safe": False, "version": "1"}

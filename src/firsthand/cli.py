@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from firsthand import __version__
@@ -40,12 +41,16 @@ def _parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("run", help="run a chapter's experiment and print its result")
     add.add_argument("chapter", metavar="CHAPTER")
-    add.add_argument("--preset", default="smoke", help="smoke (seconds, default), book or paper")
+    add.add_argument(
+        "--preset", default="smoke", help="smoke (seconds, default), book, paper, or another of the chapter"
+    )
     add.add_argument("--seed", type=int, default=0)
     add.add_argument("--device", default="auto", help=DEVICES)
     add.add_argument(
         "--data", type=Path, help="your own data: a file or folder, as the chapter's Scale up section says"
     )
+    add.add_argument("--out", type=Path, metavar="FOLDER", help="where long runs keep checkpoints and go on from")
+    add.add_argument("--weights", type=Path, metavar="FILE", help="weights to start from, as safetensors")
     add.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
     add.add_argument("--notebook", type=Path, metavar="FILE", help="run the chapter's notebook instead, into FILE")
     add.set_defaults(do=_run)
@@ -89,7 +94,7 @@ def _doctor(_: argparse.Namespace) -> int:
 def _check_run(arguments: argparse.Namespace) -> None:
     """Refuse what can be refused before anything heavy is imported."""
     chapter(arguments.chapter)
-    if arguments.preset not in PRESETS:
+    if arguments.preset not in PRESETS and not arguments.preset.startswith("paper-"):
         raise UserError(f"Unknown preset {arguments.preset!r}: choose smoke, book or paper.")
     kind, _, index = arguments.device.partition(":")
     if kind not in ("auto", "cpu", "mps", "cuda") or (
@@ -100,6 +105,8 @@ def _check_run(arguments: argparse.Namespace) -> None:
         raise UserError(f"--seed must be 0 or more; got {arguments.seed}.")
     if arguments.data is not None and not arguments.data.exists():
         raise UserError(f"No file or folder {str(arguments.data)!r} for --data.")
+    if arguments.weights is not None and not arguments.weights.is_file():
+        raise UserError(f"No file {str(arguments.weights)!r} for --weights.")
     for target in (arguments.json, arguments.notebook):
         if target is not None and not target.resolve().parent.is_dir():
             raise UserError(f"No folder {str(target.parent)!r} to write {target.name} into.")
@@ -114,10 +121,22 @@ def _run(arguments: argparse.Namespace) -> int:
     from firsthand.kit.results import write_atomically
 
     experiment = importlib.import_module(f"firsthand.{arguments.chapter}.experiment")
+    if arguments.preset not in experiment.PRESETS:
+        known = ", ".join(experiment.PRESETS)
+        raise UserError(f"{arguments.chapter} has no preset {arguments.preset!r}: choose one of {known}.")
     config = experiment.PRESETS[arguments.preset]
     if arguments.data is not None:
         config = experiment.with_data(config, str(arguments.data))
+    for option in ("out", "weights"):
+        value = getattr(arguments, option)
+        if value is None:
+            continue
+        if not hasattr(config, option):
+            raise UserError(f"{arguments.chapter} takes no --{option}.")
+        config = replace(config, **{option: str(value)})
     result = experiment.run(config, seed=arguments.seed, device=arguments.device, progress=sys.stderr.isatty())
+    if os.environ.get("RANK", "0") != "0":  # one process of several speaks
+        return 0
     width = max(map(len, result.metrics))
     print(f"{result.chapter}, preset {result.preset}, seed {result.seed}")
     for name, value in result.metrics.items():

@@ -16,7 +16,7 @@ so it is here. Log-softmax instead of the log of a softmax; a guard under the ro
 and restarts as options.
 """
 
-from firsthand.grnn.attack import METHODS, Reconstruction, attack, attack_many, match, psnr
+from firsthand.grnn.attacks import METHODS, Reconstruction, attack, attack_many, match, psnr
 from firsthand.grnn.defences import (
     DEFENCES,
     add_noise,

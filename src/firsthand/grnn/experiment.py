@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from firsthand.data.images import faces
 from firsthand.errors import UserError
-from firsthand.grnn.attack import METHODS, attack_many, match, psnr
+from firsthand.grnn.attacks import METHODS, attack_many, match, psnr
 from firsthand.grnn.claims import CLAIMS, CURVES
 from firsthand.grnn.gradients import shared_gradient
 from firsthand.grnn.networks import LeNet, SigmoidResNet18, uniform_init_
@@ -32,7 +32,7 @@ class Config:
 
     Attributes:
         preset: name under which the result is stored.
-        methods: some of attack.METHODS.
+        methods: some of attacks.METHODS.
         batches: batch sizes B.
         victims: "lenet" and "resnet18".
         repeats: independent victims and batches (the released code: 10).

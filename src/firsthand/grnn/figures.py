@@ -10,18 +10,18 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from firsthand.grnn.attack import Reconstruction, attack, psnr
+from firsthand.grnn.attacks import Reconstruction, attack, psnr
 from firsthand.grnn.gradients import last_bias_gradient, shared_gradient
-from firsthand.grnn.runs import PEOPLE, SHORT, Case, face_batch, run_case, sent, untrained_victim
+from firsthand.grnn.runs import PEOPLE, Case, face_batch, run_case, sent, untrained_victim
 from firsthand.kit import evidence
 from firsthand.kit.style import FAINT, PALETTE, bare
 
 METHOD_WORDS = {"grnn": "GRNN", "pixels": "sigmoid pixels", "inverting": "Inverting Gradients", "dlg": "DLG"}
-SCRUBBED = {"grnn": SHORT, "pixels": SHORT, "inverting": SHORT, "dlg": 100}  # iterations of the scrubber's attacks
+SCRUBBED = {"grnn": 300, "pixels": 400, "inverting": 400, "dlg": 40}  # iterations of the scrubber's attacks
 STOPS = (0, 5, 10, 20, 35, 50, 75, 100)  # per cent of a run
-VICTIM = 1  # seed of the scrubber's victim and face
-DIAL_NOISE = (0.0, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
-DIAL_ITERATIONS = 300
+VICTIM = 0  # seed of the moving figures' victim and face
+DIAL_NOISE = (0.0, 1e-2, 3e-2, 1e-1)
+DIAL_ITERATIONS = 200
 
 
 def show(ax: plt.Axes, image: Tensor) -> None:
@@ -32,13 +32,13 @@ def show(ax: plt.Axes, image: Tensor) -> None:
 
 
 @lru_cache(maxsize=8)
-def _scrubbed(method: str) -> tuple[Reconstruction, Tensor]:
-    """One attack of the scrubber, and the truth."""
-    model = untrained_victim(VICTIM)
-    x, y = face_batch(1, VICTIM)
+def scrubbed(method: str, seed: int = VICTIM) -> tuple[Reconstruction, Tensor]:
+    """A short attack by a method on one face, and the truth (1, 3, 32, 32)."""
+    model = untrained_victim(seed)
+    x, y = face_batch(1, seed)
     gradient = shared_gradient(model, x, y)
     found = attack(
-        model, gradient, batch=1, image_shape=(3, 32, 32), num_classes=PEOPLE, method=method, seed=VICTIM,
+        model, gradient, batch=1, image_shape=(3, 32, 32), num_classes=PEOPLE, method=method, seed=seed,
         iterations=SCRUBBED[method],
     )  # fmt: skip
     return found, x
@@ -52,7 +52,7 @@ def render_attack(progress: int, method: str) -> tuple[Figure, str]:
         method: a value of METHOD_WORDS.
     """
     key = next(name for name, words in METHOD_WORDS.items() if words == method)
-    found, truth = _scrubbed(key)
+    found, truth = scrubbed(key)
     moments = sorted(found.snapshots)
     at = moments[min(STOPS.index(progress), len(moments) - 1)]
     image = found.snapshots[at]
@@ -143,5 +143,5 @@ def recovered_row(axes: np.ndarray, case: Case, seed: int) -> np.ndarray:
 
 __all__ = [
     "DIAL_NOISE", "METHOD_WORDS", "STOPS", "recovered_row", "render_attack", "render_bias", "render_defence",
-    "show",
+    "scrubbed", "show",
 ]  # fmt: skip

@@ -55,12 +55,6 @@ def headline(seed: int) -> Value:
     return _psnr(HEADLINE, seed), None
 
 
-def floor(seed: int) -> None:
-    """The chapter's quality floor: at least RECOVERED at B = 1 for this seed's victim."""
-    if _psnr(HEADLINE, seed) < RECOVERED:
-        raise NotTested("the attack did not recover this seed's single image")
-
-
 def success(case: Case, seed: int) -> Value:
     """1 if the batch was recovered."""
     return outcome(case, seed).success, None

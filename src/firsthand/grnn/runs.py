@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from firsthand.data.images import faces, fashion_mnist
-from firsthand.grnn.attack import Reconstruction, attack, match, psnr
+from firsthand.grnn.attacks import Reconstruction, attack, match, psnr
 from firsthand.grnn.defences import DEFENCES, train_under
 from firsthand.grnn.gradients import shared_gradient, split_gradient
 from firsthand.grnn.networks import LeNet, uniform_init_
