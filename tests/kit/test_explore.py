@@ -95,11 +95,15 @@ def test_logarithmic_ticks_are_plain_text():
     plt.close(figure)
 
 
+def _first_red(image):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(image.split(",")[1]))).convert("RGB"))[0, 0, 0]
+
+
 def test_pictures_are_frames():
     explorer = explore(lambda k: np.full((4, 4, 3), k, dtype=np.uint8), k=[0, 255])
     data = data_of(explorer)
     images = [data["pool"][frame["image"]] for frame in data["frames"]]
-    shades = [np.asarray(Image.open(io.BytesIO(base64.b64decode(i.split(",")[1]))))[0, 0, 0] for i in images]
+    shades = [_first_red(i) for i in images]
     assert shades == [0, 255]
 
 

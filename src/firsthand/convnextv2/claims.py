@@ -34,7 +34,7 @@ def _tuned(name: str, method: str, baseline: str, sentence: str, labels: int = S
 EXACT = [
     _exact("size-atto", partial(m.millions, "atto"), "Atto has 3.7 million parameters.", "parameters", source="paper",
            unit="million", target=3.7, tolerance=0.05, paper=3.7, seeds=1),
-    _exact("size-huge", partial(m.millions, "huge"), "Huge has 650 million parameters (to 5 million).", "parameters",
+    _exact("size-huge", partial(m.millions, "huge"), "Huge has 650 million parameters, as the abstract says (to 5 million; elsewhere the paper and its code say 659 and 660).", "parameters",
            source="paper", unit="million", target=650.0, tolerance=5.0, paper=650.0, seeds=1),
     _exact("size-versions", m.version_gap, "Version 2 has exactly seven times the width more parameters a block than version 1.",
            "published sizes where it has not", seeds=1),
@@ -52,7 +52,7 @@ EXACT = [
            "largest change", source="paper"),
     _exact("leak-dense", partial(m.leak, "dense"), "A plain encoder's output at visible places does change, by over a hundredth of its deviation.",
            "largest change over the standard deviation", source="paper", rule="at_least", target=0.01),
-    _exact("leak-zeroed", m.filled_sites, "Painting hidden pixels black fills all hidden sites with something.",
+    _exact("leak-zeroed", m.filled_sites, "Painting hidden pixels black fills all hidden sites with something (biases alone do it).",
            "share of hidden sites that are not zero", rule="exact", target=1.0),
     _exact("masked-norm", m.unmasked_norm, "Forgetting the mask inside GRN changes the visible output by over a twentieth.",
            "relative change", rule="at_least", target=0.05),
@@ -68,7 +68,7 @@ EXACT = [
            "ratio of effects at 160 channels", target=160.0, tolerance=1e-9),
     _exact("grn-pooled", m.batch_pooled, "GRN over the whole batch, as in the released sparse code, differs by over one per cent.",
            "relative difference of N at batch 64, random weights", source="code", rule="at_least", target=0.01, repeats_within=1e-4),
-    _exact("init-released", m.released_init, "trunc_normal_ at its defaults, as released, gives a deviation of 0.88 instead of 0.02.",
+    _exact("init-released", m.released_init, "PyTorch's trunc_normal_ at its defaults, which the released code calls, gives a deviation of 0.88 instead of 0.02.",
            "standard deviation", source="code", rule="within", target=0.88, tolerance=0.005, repeats_within=1e-6),
     _exact("work-sites", partial(m.work, "sites"), "Masking saves at least 1.3 times the arithmetic of pre-training Atto.",
            "multiply-adds, all sites over visible sites", rule="at_least", target=1.3),
@@ -80,17 +80,17 @@ TRAINED = [
     _trained("floor-pixels", m.above_pixels, "Pre-trained features are better than raw pixels.",
              "probe accuracy, version 2 minus pixels"),
     _trained("leaky-loss", m.leak_loss, "An encoder that sees hidden pixels has a loss at least a fifth lower.",
-             "masked loss, leaky over sparse", source="paper", unit="ratio", rule="at_most", target=0.8, repeats_within=0.02),
+             "masked loss, leaky over sparse", source="ours", unit="ratio", rule="at_most", target=0.8, repeats_within=0.02),
     _trained("leaky-probe", m.leak_probe, "Its features are worse for a linear probe.", "probe accuracy, sparse minus leaky"),
     _tuned("leaky-tuned", "sparse", "leaky", "Its weights are worse to fine-tune.", source="paper", paper=4.4),
     *(
         _trained(f"collapse-{name}", partial(m.collapse, method, baseline), sentence, f"mean D, {method} minus {baseline}",
                  source=source, unit="1", repeats_within=0.01, target=target)
         for name, method, baseline, source, target, sentence in (
-            ("v1", "untrained v1", "v1", "paper", 0.02, "Masked pre-training makes version 1's channels more alike, by 0.02 in D or more."),
-            ("v2", "v2", "v1", "paper", 0.0, "Version 2 keeps its channels more diverse than version 1."),
-            ("grn", "v2", "v2 minus GRN", "paper", 0.0, "It is GRN that does it."),
-            ("scale", "v2 minus GRN", "v1", "ours", 0.0, "Leaving LayerScale out does it."),
+            ("v1", "untrained v1", "v1", "paper", 0.02, "Training makes version 1's channels more alike, by 0.02 in D or more (the threshold is ours)."),
+            ("v2", "v2", "v1", "paper", 0.0, "Version 2 keeps its channels more diverse than version 1 (measured after GRN)."),
+            ("grn", "v2", "v2 minus GRN", "paper", 0.0, "So does it compared with version 2 minus GRN."),
+            ("scale", "v2 minus GRN", "v1", "ours", 0.0, "Version 2 minus GRN keeps them more diverse than version 1."),
         )
     ),
     _trained("collapse-deeper", partial(m.deeper_gap, "v2", "v1"), "The gap between the versions is larger in the last block than in the first.",
@@ -103,7 +103,7 @@ TRAINED = [
     _trained("selectivity", m.selectivity, "Version 2's last block is less tied to single classes than version 1's.",
              "mean class selectivity, version 1 minus version 2", source="paper", unit="1", repeats_within=0.02),
     _tuned("codesign-v2", "v2", "v1", "After masked pre-training version 2 is better than version 1.", source="paper", paper=0.9),
-    _tuned("codesign-grn", "v2", "v2 minus GRN", "After masked pre-training GRN helps.", source="paper"),
+    _tuned("codesign-grn", "v2", "v2 minus GRN", "After masked pre-training GRN helps.", source="ours"),
     _tuned("codesign-scratch", "scratch v2", "scratch v1", "Trained from scratch version 2 is better than version 1.", source="paper", paper=0.5),
     _tuned("codesign-scratch-grn", "scratch v2", "scratch v2 minus GRN", "Trained from scratch GRN helps."),
     _tuned("codesign-naive", "v1", "scratch v1", "Masked pre-training does not help version 1 (at most 0.5 points).", source="paper",
@@ -111,7 +111,7 @@ TRAINED = [
     _trained("codesign-more", partial(m.codesign, SOME), "GRN wins more after masked pre-training than from scratch.",
              "gain of GRN, pre-trained minus from scratch", source="paper"),
     *(
-        _tuned(f"labels-{labels}", "v2", "scratch v2", f"Pre-training helps with {labels} labels.", labels, source="paper")
+        _tuned(f"labels-{labels}", "v2", "scratch v2", f"Pre-training helps with {labels} labels.", labels, source="ours")
         for labels in (FEW, SOME, MANY)
     ),
     _trained("labels-shrink", partial(m.gain_shrinks, FEW, MANY), "It helps more with few labels than with many.",
@@ -120,12 +120,12 @@ TRAINED = [
     _tuned("grn-added", "v2", "add", "Adding GRN only for fine-tuning is worse than having had it all along.", source="paper", paper=4.0),
     *(
         _trained(f"ratio-{int(10 * ratio)}", partial(m.ratio_probe, ratio), f"A mask ratio of 0.6 is better than {ratio}.",
-                 f"probe accuracy, 0.6 minus {ratio}", source="paper")
+                 f"probe accuracy (the paper: after fine-tuning), 0.6 minus {ratio}", source="paper")
         for ratio in (0.1, 0.9)
     ),
     _trained("ratio-peak", m.inner_peak, "The best ratio lies inside (0.3 to 0.7), not at 0.1 or 0.9.",
-             "probe accuracy, best inside minus best outside", source="paper"),
-    _trained("decoder-depth", m.deep_decoder, "Four decoder blocks gain at most one point over one.", "probe accuracy, four minus one",
+             "probe accuracy (the paper: after fine-tuning), best of four inside minus better of two outside", source="paper"),
+    _trained("decoder-depth", m.deep_decoder, "Four decoder blocks gain at most one point over one.", "probe accuracy (the paper: after fine-tuning), four minus one",
              source="paper", rule="at_most", target=1.0),
     _exact("decoder-work", partial(m.work, "depth"), "They take at least 1.5 times the arithmetic.", "multiply-adds, four over one",
            rule="at_least", target=1.5),

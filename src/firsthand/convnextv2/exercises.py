@@ -18,7 +18,7 @@ def _tensor(value: Any, shape: tuple[int, ...]) -> Tensor:
     """A finite float64 tensor of a shape, or a sentence."""
     try:
         found = torch.as_tensor(np.asarray(value.detach() if isinstance(value, Tensor) else value, dtype=float))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):
         raise Wrong(f"A {type(value).__name__} came back; an array of shape {shape} is needed.") from None
     if tuple(found.shape) != shape:
         raise Wrong(f"The shape is {tuple(found.shape)}; it should be {shape}.")
@@ -81,12 +81,15 @@ def _gradient(answer: Any) -> str:
         norm = x.square().sum((0, 1)).sqrt()
         share = norm / norm.mean()
         value = call(function, x.clone(), delta.clone())
-        if not isinstance(value, (tuple, list)) or len(value) != 2:
+        if not isinstance(value, (tuple, list, Tensor)) or len(value) != 2:
             raise Wrong("Return two arrays, the gradients for gamma and for beta.")
-        gamma, beta = (_tensor(v, shape[-1:]) for v in value)
+        gamma, beta = (_tensor(v.squeeze() if isinstance(v, Tensor) else v, shape[-1:]) for v in value)
         assert layer.beta.grad is not None
         assert layer.gamma.grad is not None
-        slips = {"For beta you average over sites; the derivative is a sum.": delta.mean((0, 1))}
+        slips = {
+            "For beta you average over sites; the derivative is a sum.": delta.mean((0, 1)),
+            "The order is gamma first, then beta.": layer.gamma.grad,
+        }
         _compare(beta, layer.beta.grad, slips, "The gradient for beta is the sum of delta over sites.")
         product = delta * x
         slips = {
@@ -123,7 +126,7 @@ def _diversity(answer: Any) -> str:
             if abs(value - wrong) < 1e-5:
                 raise Wrong(sentence)
         raise Wrong(f"On features of shape {shape} your D is {value:.4f}, which is not it.")
-    return "No pair of channels was ever compared, and yet all are in it."
+    return "If it took neither a double loop nor a C x C matrix, it is the closed form."
 
 
 def _patch(answer: Any) -> str:
@@ -164,7 +167,7 @@ def _parameters(answer: Any) -> str:
 def _pooled(answer: Any) -> str:
     try:
         x = torch.as_tensor(np.asarray(answer.detach() if isinstance(answer, Tensor) else answer, dtype=float))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):
         raise Wrong("Give an array of numbers.") from None
     if x.ndim != 4 or len(x) < 2 or x.shape[-1] < 2:
         raise Wrong(f"The shape is {tuple(x.shape)}; it must be (N, H, W, C) with two images and two channels or more.")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from firsthand.convnextv2.diversity import diversity_by_block, expanded_features
 from firsthand.convnextv2.fcmae import FCMAE
+from firsthand.convnextv2.model import ConvNeXtV2
 from firsthand.convnextv2.recipes import pretrain
 from firsthand.convnextv2.runs import BATCH, DECODER, SIZE, VARIANTS, WARMUP, Run, chosen, images, new_model, probe
 from firsthand.data.images import InMemory, photo
@@ -129,7 +130,7 @@ class Crops:
 
 
 @shared
-def shipped_encoder(variant: str) -> torch.nn.Module:
+def shipped_encoder(variant: str) -> ConvNeXtV2:
     """The encoder of a shipped variant, in evaluation mode."""
     model = new_model(Run(variant), 0)
     found = {name: t for name, t in shipped(file_of(variant)).items() if not name.startswith("film.")}
