@@ -25,7 +25,6 @@ REFUSALS = [
     (["run", "hcvi", "--weights", "no.safetensors"], "No file 'no.safetensors' for --weights"),
     (["run", "convnextv2", "--preset", "paper"], "has no folder 'train'"),
     (["run", "convnextv2", "--preset", "paper-finetune"], "has no folder 'train'"),
-    (["run", "grnn", "--data", "pyproject.toml"], "--data must be a folder"),
     (["evidence", "hcvi", "--workers", "0"], "--workers must be at least 1"),
     (["evidence", "hcvi", "--seeds", "3"], "at least 5 seeds"),
     (["evidence", "nothing"], "Unknown chapter"),

@@ -81,7 +81,9 @@ def _gradient(answer: Any) -> str:
         norm = x.square().sum((0, 1)).sqrt()
         share = norm / norm.mean()
         value = call(function, x.clone(), delta.clone())
-        if not isinstance(value, (tuple, list, Tensor)) or len(value) != 2:
+        if isinstance(value, Tensor) and value.ndim == 2:
+            value = tuple(value)
+        if not isinstance(value, (tuple, list)) or len(value) != 2:
             raise Wrong("Return two arrays, the gradients for gamma and for beta.")
         gamma, beta = (_tensor(v.squeeze() if isinstance(v, Tensor) else v, shape[-1:]) for v in value)
         assert layer.beta.grad is not None
