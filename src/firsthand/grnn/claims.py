@@ -1,7 +1,7 @@
-"""The chapter's claims. Of the paper we could verify its abstract and two tables; thresholds in decibels are ours.
+"""The chapter's claims. Of the paper we could verify its abstract and two tables; data and thresholds are ours.
 
-"Recovered" means 17 dB or more after matching, a success that four images of five are recovered. The paper judges
-success by eye.
+Rows of source "paper" follow a sentence of the abstract or a cell of the table. "Recovered" means 20 dB or more after
+matching, a success that four images of five are. What the ticks of the paper's table rest on could not be verified.
 """
 
 from __future__ import annotations
@@ -56,53 +56,59 @@ CLAIMS: list[Claim] = [
            "largest error", tolerance=1e-6),
     _claim("leak-layer-batch", partial(m.layer_leak, 2), "With two images it cannot.", "largest error for the nearer image", unit="1",
            target=1e-3, repeats_within=1e-9),
-    _share("headline-success", partial(m.success, m.HEADLINE), "One image is recovered, and reliably so.", "share of victims", 0.8, source="paper"),
-    _claim("headline-psnr", m.headline, "One image is recovered to 20 dB.", "PSNR at B = 1", target=20.0),
-    _share("headline-label", partial(m.labels_found, m.HEADLINE), "So is its label.", "share of labels found", 0.9, source="paper"),
-    _share("person-first", partial(m.re_identified, 1), "The person is the best match among a hundred faces.", "share of victims", 0.8, source="paper"),
-    _share("person-five", partial(m.re_identified, 5), "The person is among the five best matches.", "share of victims", 0.8, source="paper"),
+    _share("headline-success", partial(m.success, m.HEADLINE), sentence="One image is recovered, and reliably so.", metric="share of victims",
+           target=0.8, source="paper", seeds=20),
+    _claim("headline-psnr", m.headline, sentence="One image is recovered to 20 dB.", metric="PSNR at B = 1", target=20.0, seeds=20),
+    _claim("headline-guess", m.above_guess, sentence="It is at least 3 dB closer than the mean of all other faces, which needs no gradient.",
+           metric="PSNR, GRNN minus guess", target=3.0, seeds=20),
+    _share("headline-label", partial(m.labels_found, m.HEADLINE), sentence="So is its label.", metric="share of labels found", target=0.9, seeds=20),
+    _share("picture-first", partial(m.re_identified, 1), sentence="Of a hundred pictures the one attacked is the closest to what was found.",
+           metric="share of victims", target=0.8, seeds=20),
     *(
         _claim(f"peer-{peer}", partial(m.better_than, peer), f"GRNN is more accurate than {words}.", f"PSNR, GRNN minus {words}", source=source)
         for peer, words, source in (
-            ("dlg", "DLG", "paper"), ("idlg", "iDLG", "paper"),
+            ("dlg", "DLG", "paper"), ("idlg", "iDLG", "ours"),
             ("pixels", "the same loss on sigmoid pixels", "ours"), ("inverting", "Inverting Gradients", "ours"),
         )
     ),
     *(
         _share(f"batch-grnn-{batch}", partial(m.success, m.batch_case("grnn", batch)), f"GRNN recovers a batch of {batch}.", "share of victims", 0.5,
-               source="paper")
+               source="paper" if batch > 2 else "ours", seeds=10)
         for batch in m.BATCHES[1:]
     ),
     *(
         _share(f"batch-dlg-{batch}", partial(m.success, m.batch_case("dlg", batch)), f"DLG does not recover a batch of {batch}.", "share of victims", 0.5,
-               source="paper", rule="at_most")
+               source="paper", rule="at_most", seeds=10)
         for batch in m.BATCHES[2:]
     ),
     _claim("batch-four-times", m.largest_batch, "GRNN recovers batches at least four times as large as DLG.", "largest batch, GRNN minus 4 x DLG",
-           source="paper", unit="images", repeats_within=8.0),
+           unit="images", repeats_within=8.0),
     _claim("batch-bias", m.labels_help, "At a batch of 4, labels read off the bias help.", "PSNR, labels from bias minus labels found"),
     *(
         _claim(f"term-{name}", partial(m.term, change), sentence, "PSNR, full loss minus changed", source=source)
         for name, change, source, sentence in (
-            ("norm", {"terms": ("squares",)}, "paper", "The norm (the paper's 'Wasserstein' term) improves the result."),
+            ("norm", {"terms": ("squares",)}, "ours", "The norm (the paper's 'Wasserstein' term) improves the result."),
             ("squares", {"terms": ("norm",)}, "ours", "The sum of squares improves it."),
             ("variation", {"tv_weight": 0.0}, "ours", "Total variation improves it."),
         )
     ),
-    _claim("term-wasserstein", partial(m.term, {"terms": ("wasserstein",)}), "A true Wasserstein distance alone recovers at least 5 dB less.",
-           "PSNR, full loss minus Wasserstein", target=5.0),
+    _claim("term-wasserstein", partial(m.term, {"terms": ("wasserstein",), "tv_weight": 0.0}, full={"tv_weight": 0.0}),
+           sentence="A true Wasserstein distance in place of both terms recovers at least 5 dB less (no total variation in either).",
+           metric="PSNR, both terms minus Wasserstein", target=5.0),
+    _claim("term-literal", partial(m.term, {"terms": ("squares", "wasserstein"), "tv_weight": 0.0}, full={"tv_weight": 0.0}),
+           sentence="Taken literally, squares plus a true Wasserstein distance, the loss is no worse than with the norm.",
+           metric="PSNR, squares and norm minus squares and Wasserstein", rule="at_most", target=0.0),
     _claim("trained-harder", m.by_epochs, "The longer the victim has trained (0, 1, 5 epochs), the harder the attack.", "minus PSNR", rule="monotone"),
-    _claim("noise-worse", m.by_noise, "More noise (0, 1e-4, 1e-3, 1e-2, 1e-1), worse images, at every step.", "minus PSNR", rule="monotone"),
+    _claim("noise-worse", m.by_noise, "More noise (0, 0.01, 0.03, 0.1), worse images, at every step.", "minus PSNR", rule="monotone"),
     _claim("noise-survives", partial(m.drop, "gaussian 0.01"), "Noise of 0.01 costs the attack at most 2 dB.", "PSNR, no noise minus noise",
            source="ours", rule="at_most", target=2.0),
     _claim("noise-defends", partial(m.drop, "gaussian 0.1"), "Noise of 0.1 costs it at least 7 dB.", "PSNR, no noise minus noise", target=7.0),
-    _claim("noise-left", m.noise_left, "At noise 0.1 the attack fits none of the noise.", "final squared distance over the noise's energy", unit="ratio",
-           rule="within", target=1.0, tolerance=0.05, repeats_within=0.02),
-    _claim("noise-robust", m.robust, "At noise 0.01 GRNN is more accurate than DLG.", "PSNR, GRNN minus DLG", source="paper"),
+    _claim("noise-robust", m.robust, "At noise 0.01 GRNN is more accurate than DLG.", "PSNR, GRNN minus DLG"),
     _claim("prune-survives", partial(m.drop, "prune 0.5"), "Pruning half of the gradient costs at most 2 dB.", "PSNR, no pruning minus pruning",
            rule="at_most", target=2.0),
     *(
-        _claim(f"defends-{name}", partial(m.defended, key), f"{words} keeps the attack below 15 dB.", "PSNR under the defence", rule="at_most", target=15.0)
+        _claim(f"defends-{name}", partial(m.defended, key), f"{words} leaves this attack no better than a guess without any gradient.",
+               "PSNR, attack minus guess", rule="at_most", target=0.0)
         for name, (key, words) in DEFENCES.items()
     ),
     *(
@@ -114,7 +120,7 @@ CLAIMS: list[Claim] = [
     *(
         _share(f"labels-{batch}", partial(m.labels_beat_images, batch), f"At a batch of {batch} at least as many labels as images are found.",
                "share of labels minus share of images", 0.0)
-        for batch in m.BATCHES
+        for batch in m.BATCHES[1:]
     ),
     *(
         _share(f"labels-rule-{batch}", partial(m.labels_by_rule, batch), f"The bias rule finds nine labels of ten at a batch of {batch}.",

@@ -133,6 +133,8 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
 
     where, begin = resolve_device(device), time.perf_counter()
     pictures = Pictures(config)
+    if max(config.batches) > pictures.count:  # before the smaller ones have taken their hours
+        raise UserError(f"A batch of {max(config.batches)} needs as many images; there are {pictures.count}.")
     metrics: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
     plan = [
@@ -144,7 +146,7 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
         batches = [pictures.batch(batch, s) for s in seeds]
         gradients = [shared_gradient(m, x.to(where), y.to(where)) for m, (x, y) in zip(models, batches, strict=True)]
         found = attack_many(
-            models, gradients, batch=batch, image_shape=(3, config.image_size, config.image_size), seed=seed,
+            models, gradients, batch=batch, image_shape=(3, config.image_size, config.image_size), seeds=seeds,
             num_classes=pictures.num_classes, method=method, iterations=config.iterations, restarts=config.restarts,
             tv_weight=TV_WEIGHT[name],
         )  # fmt: skip
