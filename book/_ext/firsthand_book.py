@@ -30,13 +30,15 @@ def _notebook(key: str) -> dict:
     return json.loads((ROOT / "notebooks" / f"{chapters()[key].stem}.ipynb").read_text(encoding="utf-8"))
 
 
-def card_picture(key: str) -> tuple[bytes, str]:
-    """PNG and alt text of the notebook's cell tagged `card-picture`."""
+def card_picture(key: str) -> tuple[bytes, str, str]:
+    """PNG, alt text and CSS class (of a photograph) of the notebook's cell tagged `card-picture`."""
     for cell in _notebook(key)["cells"]:
         if "card-picture" in cell["metadata"].get("tags", []):
             for output in cell["outputs"]:
                 if "image/png" in output.get("data", {}):
-                    return base64.b64decode(output["data"]["image/png"]), cell["metadata"]["mystnb"]["image"]["alt"]
+                    kind = "fh-photo" if "photo" in cell["metadata"]["tags"] else "fh-drawing"
+                    alt = cell["metadata"]["mystnb"]["image"]["alt"]
+                    return base64.b64decode(output["data"]["image/png"]), alt, kind
     raise ValueError(f"{key}: no cell with a picture is tagged card-picture")
 
 
@@ -49,9 +51,10 @@ class ChapterCards(Directive):
         for key, c in chapters().items():
             link = env.app.builder.get_relative_uri(env.docname, f"notebooks/{c.stem}")
             up = "../" * env.docname.count("/")
-            _, alt = card_picture(key)
+            _, alt, kind = card_picture(key)
             cards.append(
-                f'<a class="fh-card" href="{link}"><img src="{up}_images/card-{key}.png" alt="{html.escape(alt)}">'
+                f'<a class="fh-card" href="{link}"><img class="{kind}" src="{up}_images/card-{key}.png" '
+                f'alt="{html.escape(alt)}">'
                 f'<span class="fh-card-number">Chapter {c.number:02d} · {html.escape(c.part)}</span>'
                 f"<strong>{html.escape(c.title)}</strong><span>{html.escape(c.question)}</span>"
                 f'<span class="fh-card-facts">{html.escape(verdict_words(key))} · runs in {run_time(key)}</span></a>'
