@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -187,8 +186,3 @@ def ridge_probe(train: np.ndarray, y: np.ndarray, test: np.ndarray, y_test: np.n
 
     probe = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=np.logspace(-2, 4, 13)))
     return float(probe.fit(train, y).score(test, y_test))
-
-
-def checkpoint_file(folder: Path | None, name: str) -> Path | None:
-    """Where a run of this name keeps its state; None without a folder."""
-    return None if folder is None else folder / f"{name}.safetensors"

@@ -73,6 +73,11 @@ def better_than(peer: str, seed: int) -> Value:
     return _psnr(HEADLINE, seed), _psnr(PEERS[peer], seed)
 
 
+def succeeds_more(seed: int) -> Value:
+    """1 if the image was recovered: GRNN against DLG at B = 1."""
+    return outcome(HEADLINE, seed).success, outcome(PEERS["dlg"], seed).success
+
+
 def re_identified(top: int, seed: int) -> Value:
     """1 if the person is among the `top` best matches of a hundred faces."""
     _, who = face_batch(1, seed)
@@ -101,6 +106,11 @@ def largest_batch(seed: int) -> Value:
 def by_epochs(seed: int) -> tuple[list[float], None]:
     """Minus PSNR for victims trained for EPOCHS epochs."""
     return [-_psnr(Case(epochs=epochs), seed) for epochs in EPOCHS], None
+
+
+def trained(seed: int) -> Value:
+    """PSNR (dB) for a victim that has trained for the longest of EPOCHS."""
+    return _psnr(Case(epochs=EPOCHS[-1]), seed), None
 
 
 def noisy(scale: float) -> Case:
