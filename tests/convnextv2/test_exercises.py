@@ -8,46 +8,39 @@ import torch
 from firsthand.kit import check
 
 
-def _grn(x, gamma, beta, *, dims=(1, 2), mean=True, residual=True, shift=True, root=True):
-    norm = x.square().sum(dims, keepdim=True)
-    norm = norm.sqrt() if root else norm
-    norm = norm.expand(x.shape[0], 1, 1, -1) if dims != (3,) else norm.expand_as(x)
-    share = norm / (norm.mean(-1, keepdim=True) if mean else norm.sum(-1, keepdim=True))
-    return gamma * x * share + (beta if shift else 0) + (x if residual else 0)
-
-
 def _share(x):
     norm = x.square().sum((0, 1)).sqrt()
     return norm / norm.mean()
 
 
-def _total(x):
-    channels = x.flatten(0, 1)
-    return (channels / channels.norm(dim=0)).sum(1).square().sum()
+def _cost(width, hidden, mixing=49, linear=8):
+    full = mixing * width + linear * width**2
+    return full / (mixing * width + linear * width**2 * (1 - hidden))
 
 
 WRONG = [
-    (1, lambda x, g, b: _grn(x, g, b, mean=False), "by their mean"),
-    (1, lambda x, g, b: _grn(x, g, b, residual=False), "residual is missing"),
-    (1, lambda x, g, b: _grn(x, g, b, shift=False), "beta is missing"),
-    (1, lambda x, g, b: _grn(x, g, b, dims=(0, 1, 2)), "over the batch"),
-    (1, lambda x, g, b: _grn(x, g, b, dims=(3,)), "over channels"),
-    (1, lambda x, g, b: _grn(x, g, b, root=False), "root is missing"),
-    (1, lambda x, g, b: x.sum(), "shape"),
+    (1, lambda channels, factor: factor, "grows too"),
+    (1, lambda channels, factor: factor / (channels - 1 + factor), "over their mean"),
+    (1, lambda channels, factor: channels / (channels - 1 + factor), "other channels"),
+    (1, lambda channels, factor: 0, "the share is not 0"),
     (2, lambda x, d: ((d * x).sum((0, 1)), d.sum((0, 1))), "left out the share"),
     (2, lambda x, d: ((d * _share(x)).sum((0, 1)), d.sum((0, 1))), "left out X"),
     (2, lambda x, d: ((d * x * _share(x)).sum((0, 1)), d.mean((0, 1))), "average over sites"),
     (2, lambda x, d: d.sum(), "two arrays"),
-    (3, lambda x: 1 - _total(x) / x.shape[-1] ** 2, "one half is missing"),
-    (3, lambda x: _total(x) / x.shape[-1] ** 2, "mean cosine"),
-    (3, lambda x: (1 - _total(x).sqrt() / x.shape[-1]) / 2, "must be squared"),
-    (3, lambda x: (1 - x.flatten(0, 1).sum(1).norm() ** 2 / x.shape[-1] ** 2) / 2, "length one"),
+    (3, [0, 0, 0, 0], "stays 0"),
+    (3, [5, 5, 5, 5], "same shift"),
+    (3, [100, 200, 300, 400], "one sign"),
+    (3, [0.1, -0.1, 0.1, -0.1], "order one"),
+    (3, [100, -100, -100, -100], "balance the signs"),
+    (3, [1, 2], "shape"),
     (4, 16, "At 16 pixels"),
     (4, 64, "smaller patch"),
     (4, 7, "Follow one site"),
-    (5, lambda depths, dims: 8 * sum(n * d for n, d in zip(depths, dims, strict=True)), "LayerScale"),
-    (5, lambda depths, dims: sum(n * d for n, d in zip(depths, dims, strict=True)), "expanded features"),
-    (5, lambda depths, dims: 7 * sum(dims), "every block"),
+    (5, lambda width, hidden: 1 / (1 - hidden), "mixes sites"),
+    (5, lambda width, hidden: 1 / _cost(width, hidden), "inverse"),
+    (5, lambda width, hidden: _cost(width, hidden, linear=4), "two linear layers"),
+    (5, lambda width, hidden: _cost(width, hidden, mixing=7), "forty-nine"),
+    (5, lambda width, hidden: 1, "is not 1"),
     (6, torch.ones(2, 2, 2, 3), "one profile"),
     (6, torch.ones(2, 3), "must be (N, H, W, C)"),
     (6, torch.zeros(2, 2, 2, 3), "not all zero"),
@@ -62,7 +55,9 @@ def test_typical_wrong_answers_are_named(number, answer, says):
 
 
 def test_right_answers_in_another_form():
-    assert check("convnextv2", 3, lambda x: float((1 - _total(x) / x.shape[-1] ** 2) / 2)).passed
+    assert check("convnextv2", 1, lambda c, f: f / ((c - 1 + f) / c)).passed
+    assert check("convnextv2", 3, torch.tensor([-1e4, -1e4, 1e4, 1e4])).passed
+    assert check("convnextv2", 5, _cost).passed
     assert check("convnextv2", 4, 32).passed
     features = torch.zeros(2, 1, 1, 3) + 0.1
     features[0, 0, 0, 0] = features[1, 0, 0, 2] = 5

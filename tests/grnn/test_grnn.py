@@ -392,26 +392,69 @@ def test_the_gpu_recovers_the_same_face():
 
 # --------------------------------------------------------------------------------------------- exercises
 
+
+def _lstsq(weight, delta):
+    return torch.linalg.lstsq(delta.mT, weight).solution
+
+
+def _step(model, true, raw, y, lr, *, image=torch.sigmoid, sign=-1, mean=False, norm=False, graph=True):
+    u = raw.clone().requires_grad_()
+    difference = shared_gradient(model, image(u), y, create_graph=True) - true
+    squares = difference.norm() if norm else difference.square().mean() if mean else difference.square().sum()
+    return raw + sign * lr * torch.autograd.grad(squares, u)[0] if graph else raw
+
+
+def _simulate(model, x, y, steps, lr):
+    weights = dict(model.named_parameters())
+    total = 0.0
+    for _ in range(steps):
+        loss = F.cross_entropy(torch.func.functional_call(model, weights, (x,)), y)
+        parts = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        total = total + torch.cat([part.flatten() for part in parts]) / steps
+        weights = {name: w - lr * part for (name, w), part in zip(weights.items(), parts, strict=True)}
+    return total
+
+
+RIGHT = [
+    (1, lambda w: int(w.sum(1).argmin())),
+    (1, lambda w: int((w < 0).all(1).nonzero()[0])),
+    (2, _lstsq),
+    (2, lambda w, d: (torch.linalg.pinv(d.mT) @ w).numpy()),
+    (3, _step),
+    (6, _simulate),
+]
+
 WRONG = [
-    (1, lambda b: int(b.argmax()), "largest entry"),
-    (1, lambda b: int(b.abs().argmin()), "nearest to zero"),
-    (1, lambda b: 0, "the label is not 0"),
-    (2, lambda w, b: w[b.abs().argmax()], "did not divide"),
-    (2, lambda w, b: b[b.abs().argmax()] / w[b.abs().argmax()], "wrong way round"),
-    (2, lambda w, b: w.sum(0), "sum of rows"),
-    (2, lambda w, b: w[:, :3], "shape"),
-    (3, lambda f, t, x: float((f - t).square().sum()), "The loss is"),
-    (3, lambda f, t, x: float((f - t).square().sum() + 1e-3 * total_variation(x)), "norm is missing"),
-    (3, lambda f, t, x: float((f - t).square().sum() + (f - t).norm()), "variation is missing"),
-    (3, lambda f, t, x: float((f - t).square().mean() + (f - t).norm() + 1e-3 * total_variation(x)), "not averaged"),
+    (1, lambda w: int(w.sum(1).argmax()), "largest row sum"),
+    (1, lambda w: int(w.norm(dim=1).argmin()), "shortest row"),
+    (1, lambda w: int(w.sum(0).argmin()), "looked at columns"),
+    (1, lambda w: 0, "the label is not 0"),
+    (2, lambda w, d: d @ w, "solve for the two inputs"),
+    (2, lambda w, d: _lstsq(w, d).flip(0), "wrong order"),
+    (2, lambda w, d: (w.sum(0) / d.sum()).expand(2, -1), "same mixture"),
+    (2, lambda w, d: w[:, :3], "shape"),
+    (3, lambda *a: _step(*a, graph=False), "Nothing moved"),
+    (3, lambda *a: _step(*a, sign=1), "uphill"),
+    (3, lambda *a: _step(*a, image=lambda u: u), "not raw"),
+    (3, lambda *a: _step(*a, mean=True), "not averaged"),
+    (3, lambda *a: _step(*a, norm=True), "slope of the norm"),
+    (3, lambda *a: torch.sigmoid(_step(*a)), "before the sigmoid"),
     (4, ([1.0, 2.0], [1.0, 2.0]), "Euclidean distance"),
     (4, ([1.0, 2.0], [5.0, 2.0]), "Wasserstein distance"),
     (4, ([1.0], [1.0, 2.0]), "same length"),
     (5, 8.0, "Set the expected"),
-    (6, 712_278, "32 pixels"),
-    (6, 1_838_768, "hundred classes"),
-    (6, 5, "not it"),
+    (6, lambda m, x, y, steps, lr: shared_gradient(m, x, y), "keep the graph"),
+    (6, lambda m, x, y, steps, lr: shared_gradient(m, x, y, create_graph=True), "goes on from changed weights"),
+    (6, lambda m, x, y, steps, lr: steps * _simulate(m, x, y, steps, lr), "divide by their number"),
+    (6, lambda m, x, y, steps, lr: -_simulate(m, x, y, steps, lr), "other way round"),
+    (6, lambda m, x, y, steps, lr: lr * _simulate(m, x, y, steps, lr), "Divide by the rate"),
+    (6, lambda m, x, y, steps, lr: _simulate(m, x, y, steps, lr).detach(), "keep the graph"),
 ]
+
+
+@pytest.mark.parametrize(("number", "answer"), RIGHT)
+def test_right_answers_pass(number, answer):
+    assert EXERCISES[number].judge(answer)
 
 
 @pytest.mark.parametrize(("number", "answer", "says"), WRONG)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from firsthand.convnextv2.diversity import feature_diversity
 from firsthand.convnextv2.layers import GRN
-from firsthand.convnextv2.model import SIZES, build
+from firsthand.convnextv2.model import SIZES
 from firsthand.kit.exercises import Exercise, Wrong, call, need_function, need_number
 
 
@@ -40,36 +40,24 @@ def _features(seed: int, shape: tuple[int, ...]) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.3
 
 
-def _grn(answer: Any) -> str:
-    function = need_function(answer, 3)
-    for seed, shape in enumerate([(2, 3, 4, 5), (1, 2, 2, 3), (4, 5, 5, 8)]):
-        x = _features(seed, shape)
-        gamma, beta = _features(10 + seed, shape[-1:]), _features(20 + seed, shape[-1:])
-        layer = GRN(shape[-1]).double()
-        with torch.no_grad():
-            layer.gamma.copy_(gamma)
-            layer.beta.copy_(beta)
-            truth = layer(x)
-        found = _tensor(call(function, x.clone(), gamma.clone(), beta.clone()), shape)
-
-        def by(norm: Tensor, x: Tensor = x, gamma: Tensor = gamma, beta: Tensor = beta) -> Tensor:
-            return x + gamma * x * norm / norm.mean(-1, keepdim=True) + beta
-
-        each = x.square().sum((1, 2), keepdim=True).sqrt()
-        by_sum = x + gamma * x * each / each.sum(-1, keepdim=True) + beta
-        over_channels = x.square().sum(-1, keepdim=True).sqrt().expand_as(x)
+def _competition(answer: Any) -> str:
+    function = need_function(answer, 2)
+    for channels, factor in ((4, 2.0), (10, 5.0), (64, 3.0), (2, 0.5)):
+        value = need_number(call(function, channels, factor))
+        total = channels - 1 + factor
+        if abs(value - channels * factor / total) < 1e-4:
+            continue
         slips = {
-            "You divide by the sum of the norms; the code divides by their mean.": by_sum,
-            "The residual is missing: add x.": truth - x,
-            "The shift beta is missing.": truth - beta,
-            "The norm runs over the batch as well; every image is normalised by itself.": by(
-                x.square().sum((0, 1, 2), keepdim=True).sqrt()
-            ),
-            "The norm runs over channels; it runs over sites, one norm a channel.": by(over_channels),
-            "The root is missing: that is the squared norm.": by(each.square()),
+            "The mean of all norms grows too: the channel is part of it.": factor,
+            "That divides by the sum of the norms; a share is over their mean.": factor / total,
+            "That is the share of one of the other channels.": channels / total,
+            "The mean is over all channels, not only over the others.": factor * (channels - 1) / total,
         }
-        _compare(found, truth, slips, f"On an input of shape {shape} the values differ from GRN's.")
-    return "Your layer equals the book's on every input."
+        for sentence, wrong in slips.items():
+            if abs(value - wrong) < 1e-4:
+                raise Wrong(sentence)
+        raise Wrong(f"With {channels} channels and a factor of {factor:g} the share is not {value:.4g}.")
+    return "And the others' shares fall: however large the factor, all shares together are C."
 
 
 def _gradient(answer: Any) -> str:
@@ -105,30 +93,23 @@ def _gradient(answer: Any) -> str:
     return "A layer that is the identity still knows which way to go, because only one factor of the product is zero."
 
 
-def _diversity(answer: Any) -> str:
-    function = need_function(answer, 1)
-    for seed, shape in enumerate([(3, 3, 4), (4, 5, 9), (6, 6, 2)]):
-        x = _features(seed, shape)
-        value = need_number(call(function, x.clone()))
-        truth = float(feature_diversity(x[None]))
-        unit = x.flatten(0, 1) / x.flatten(0, 1).norm(dim=0)
-        length, c = float(unit.sum(1).norm()), shape[-1]
-        if abs(value - truth) < 1e-5:
-            continue
-        slips = {
-            "The factor one half is missing.": 2 * truth,
-            "That is the mean cosine; D is half of one minus it.": length**2 / c**2,
-            "The length of the sum must be squared.": (1 - length / c) / 2,
-            "Divide by C squared: there are C squared pairs.": (1 - length**2 / c) / 2,
-            "Channels must have length one before they are added.": float(1 - x.flatten(0, 1).sum(1).norm() ** 2 / c**2)
-            / 2,
-            "The pairs of a channel with itself belong to the sum.": truth * c / (c - 1),
-        }
-        for sentence, wrong in slips.items():
-            if abs(value - wrong) < 1e-5:
-                raise Wrong(sentence)
-        raise Wrong(f"On features of shape {shape} your D is {value:.4f}, which is not it.")
-    return "If it took neither a double loop nor a C x C matrix, it is the closed form."
+def _shift(answer: Any) -> str:
+    beta = _tensor(answer, (4,))
+    worst = 1.0
+    for seed in range(4):
+        copies = _features(seed, (1, 5, 5, 1)).abs().expand(1, 5, 5, 4)
+        worst = min(worst, float(feature_diversity(copies + beta)))
+    if worst >= 0.45:
+        return f"D is {worst:.2f}, and every channel still carries the same picture: D looks at shifts as well."
+    if (beta == 0).all():
+        raise Wrong("Without a shift the channels stay copies, and D stays 0.")
+    if (beta == beta[0]).all():
+        raise Wrong("The same shift for all channels leaves them copies of one another.")
+    if (beta >= 0).all() or (beta <= 0).all():
+        raise Wrong(f"D is {worst:.2f}: large constants of one sign all point the same way. Use both signs.")
+    if beta.abs().max() < 10:
+        raise Wrong(f"D is {worst:.2f}: make the shift large beside the features, which are of order one.")
+    raise Wrong(f"D is {worst:.2f}: balance the signs, so that the unit vectors cancel.")
 
 
 def _patch(answer: Any) -> str:
@@ -144,26 +125,33 @@ def _patch(answer: Any) -> str:
     )
 
 
-def _parameters(answer: Any) -> str:
+def _saving(answer: Any) -> str:
     function = need_function(answer, 2)
-    for size in SIZES.values():
-        with torch.device("meta"):
-            counts = [sum(p.numel() for p in build(size, version=version).parameters()) for version in (1, 2)]
-        truth = counts[1] - counts[0]
-        value = need_number(call(function, size.depths, size.dims))
-        if value == truth:
+    for width, hidden in ((40, 0.6), (16, 0.6), (352, 0.9), (64, 0.25)):
+        value = need_number(call(function, width, hidden))
+        seen = 1 - hidden
+
+        def ratio(mixing: float, linear: float, seen: float = seen) -> float:
+            return (mixing + linear) / (mixing + linear * seen)
+
+        if abs(value - ratio(49 * width, 8 * width**2)) < 1e-4:
             continue
         slips = {
-            "GRN has two vectors, gamma and beta.": truth * 3 / 7,
-            "Version 2 also loses something: LayerScale.": truth * 8 / 7,
-            "GRN sits on the expanded features, four times as wide as the block.": truth / 7,
-            "Count every block of a stage.": 7.0 * sum(size.dims),
+            "The depthwise convolution mixes sites: it still runs on all of them.": 1 / seen,
+            "That is the share that is left; how many times cheaper is its inverse.": 1
+            / ratio(49 * width, 8 * width**2),
+            "There are two linear layers, to four times the width and back.": ratio(49 * width, 4 * width**2),
+            "A window of 7 x 7 has forty-nine weights.": ratio(7 * width, 8 * width**2),
+            "A depthwise convolution has one window a channel, not one for every pair.": ratio(
+                49 * width**2, 8 * width**2
+            ),
+            "You used the hidden share where the visible one counts.": ratio(49 * width, 8 * width**2, hidden),
         }
         for sentence, wrong in slips.items():
-            if value == wrong:
+            if abs(value - wrong) < 1e-4:
                 raise Wrong(sentence)
-        raise Wrong(f"For depths {size.depths} and widths {size.dims} the difference is not {value:.0f}.")
-    return "Seven widths a block, for all eight sizes."
+        raise Wrong(f"At width {width} with a share of {hidden:g} hidden it is not {value:.4g} times.")
+    return "The wider the block, the closer to the ideal: linear layers grow with the square of the width."
 
 
 def _pooled(answer: Any) -> str:
@@ -189,12 +177,12 @@ def _pooled(answer: Any) -> str:
 
 
 EXERCISES: dict[int, Exercise] = {
-    1: Exercise("Write GRN", 15, 2, "One norm a channel and image, then its share of the mean norm.", _grn),
+    1: Exercise("One channel grows", 10, 1, "Write down the mean of all norms before and after.", _competition),
     2: Exercise(
         "Learning from the identity", 15, 2, "Differentiate gamma X N + beta + X at gamma = beta = 0.", _gradient
     ),
-    3: Exercise("Diversity without pairs", 15, 2, "A double sum of dot products is the square of a sum.", _diversity),
+    3: Exercise("A shift that looks like diversity", 15, 2, "When do four unit vectors cancel?", _shift),
     4: Exercise("The smallest patch", 10, 1, "Multiply the strides.", _patch),
-    5: Exercise("What version 2 costs", 10, 1, "Two vectors come, one goes.", _parameters),
+    5: Exercise("What hiding saves", 15, 2, "Count the weights that every site meets, layer by layer.", _saving),
     6: Exercise("Neighbours in the batch", 15, 2, "Two images that are active in different channels.", _pooled),
 }

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from firsthand.grnn.gradients import (
-    gradient_distance,
-    last_bias_gradient,
-    layer_input,
-    shared_gradient,
-    split_gradient,
-    total_variation,
-    wasserstein,
-)  # fmt: skip
-from firsthand.grnn.networks import Generator
-from firsthand.grnn.runs import PEOPLE, face_batch, untrained_victim
+from firsthand.grnn.gradients import cross_entropy, shared_gradient, split_gradient, wasserstein
+from firsthand.grnn.networks import LeNet
+from firsthand.grnn.runs import face_batch, untrained_victim
 from firsthand.kit.exercises import Exercise, Wrong, call, need_function, need_number
 
 
@@ -37,71 +30,82 @@ def _label(answer: Any) -> str:
     for seed in range(6):
         x, y = face_batch(1, seed)
         model = untrained_victim(seed)
-        bias = last_bias_gradient(model, shared_gradient(model, x, y), PEOPLE)
-        value = need_number(call(function, bias.clone()))
+        weight = split_gradient(model, shared_gradient(model, x, y))["fc3.weight"]
+        value = need_number(call(function, weight.clone()))
+        rows, columns = weight.sum(1), weight.sum(0)
         if value == int(y[0]):
             continue
-        if value == int(bias.argmax()):
-            raise Wrong("That is the largest entry, the class the model believes in; look for the sign.")
-        if value == int(bias.abs().argmin()):
-            raise Wrong("The entry nearest to zero says nothing; the sign does.")
+        if value == int(rows.argmax()):
+            raise Wrong("That is the largest row sum: the class the model believes in. Look for the sign.")
+        if value == int(weight.norm(dim=1).argmin()):
+            raise Wrong("That is the shortest row: the class the model finds least likely.")
+        if value == int(columns.argmin()):
+            raise Wrong("Classes are rows of this gradient; you looked at columns.")
         raise Wrong(f"For the victim with seed {seed} the label is not {value:.0f}.")
-    return "Softmax minus one-hot: only the true class is below zero."
+    return "A sigmoid's outputs are positive, so a row keeps the sign of its softmax minus one-hot."
 
 
-def _layer(answer: Any) -> str:
+def _two_layers(answer: Any) -> str:
     function = need_function(answer, 2)
-    for seed in range(4):
-        model = untrained_victim(seed).double()
-        x, y = face_batch(1, seed)
-        parts = split_gradient(model, shared_gradient(model, x.double(), y))
-        weight, bias = parts["fc1.weight"], parts["fc1.bias"]
-        truth = layer_input(weight, bias)
-        value = call(function, weight.clone(), bias.clone())
-        found = _array(value.squeeze() if isinstance(value, Tensor) else value, tuple(truth.shape))
-        if torch.allclose(found, truth, rtol=1e-4, atol=1e-6):
-            continue
-        row = int(bias.abs().argmax())
-        slips = {
-            "You did not divide by the bias's gradient.": weight[row],
-            "You divided the wrong way round.": bias[row] / weight[row],
-            "A sum of rows is not the input: divide it by the sum of the bias, or take one row.": weight.sum(0),
-            "A mean of weight rows is not the input: divide by the bias's entry of the same row.": weight.mean(0),
-        }
-        for sentence, wrong in slips.items():
-            if torch.allclose(found, wrong, rtol=1e-4, atol=1e-6):
-                raise Wrong(sentence)
-        raise Wrong("That is not what entered the layer; use a row whose bias has a gradient that is not zero.")
-    return "The layer's input, exactly, without any search."
-
-
-def _loss(answer: Any) -> str:
-    function = need_function(answer, 3)
     for seed in range(3):
-        rng = torch.Generator().manual_seed(seed)
-        fake, true = (torch.randn(50, generator=rng, dtype=torch.float64) for _ in range(2))
-        images = 30 * torch.rand(2, 3, 6, 6, generator=rng, dtype=torch.float64)  # so that its variation counts
-        squares, norm = (float(v) for v in gradient_distance(fake, true))
-        variation = 1e-3 * float(total_variation(images))
-        value = need_number(call(function, fake, true, images))
-        near = 1e-5 * (squares + norm)
-        if abs(value - (squares + norm + variation)) < near:
+        model = untrained_victim(seed).double()
+        x, y = face_batch(2, seed)
+        with torch.no_grad():
+            truth = model.features(x.double())
+        inputs = truth.clone().requires_grad_()
+        hidden = model.fc1(inputs)
+        loss = cross_entropy(model.fc3(torch.sigmoid(model.fc2(torch.sigmoid(hidden)))), y)
+        delta, weight = torch.autograd.grad(loss, [hidden, model.fc1.weight])
+        value = call(function, weight.clone(), delta.clone())
+        found = _array(value, tuple(truth.shape))
+        if torch.allclose(found, truth, rtol=1e-4, atol=1e-5):
             continue
+        one_row = weight[int(delta.sum(0).abs().argmax())] / delta.sum(0).abs().max() * delta.sum(0).abs().max().sign()
         slips = {
-            "The squares are summed, not averaged.": squares / 50 + norm + variation,
-            "The norm is missing.": squares + variation,
-            "The sum of squares is missing.": norm + variation,
-            "Total variation is missing.": squares + norm,
-            "Total variation has the weight 0.001.": squares + norm + 1e3 * variation,
-            "The second term is the Euclidean norm; you sorted the values.": squares
-            + float(wasserstein(fake, true))
-            + variation,
+            "A product with delta is not its inverse: solve for the two inputs.": delta @ weight,
+            "The two inputs are there, in the wrong order: row j belongs to delta's row j.": truth.flip(0),
+            "Both rows are the same mixture; use many rows of the gradient, not one.": one_row.expand(2, -1),
         }
         for sentence, wrong in slips.items():
-            if abs(value - wrong) < near:
+            if torch.allclose(found, wrong, rtol=1e-4, atol=1e-5):
                 raise Wrong(sentence)
-        raise Wrong(f"The loss is {squares + norm + variation:.4f} where yours is {value:.4f}.")
-    return "Squares, norm and variation, as the released code adds them."
+        if torch.allclose(found[0], found[1]):
+            raise Wrong("Both rows are the same mixture; use many rows of the gradient, not one.")
+        raise Wrong("These are not the two inputs: least squares over all rows finds them.")
+    return "Two images hide each other only as long as nobody knows delta."
+
+
+def _pixel_step(answer: Any) -> str:
+    function = need_function(answer, 5)
+    for seed, rate in ((0, 100.0), (1, 20.0)):
+        model = untrained_victim(seed)
+        x, y = face_batch(1, seed)
+        true = shared_gradient(model, x, y)
+        raw = 0.5 * torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
+
+        def slope(image: Any, distance: Any, raw: Tensor = raw, model: Any = model, y: Tensor = y, true: Tensor = true):
+            u = raw.clone().requires_grad_()
+            fake = shared_gradient(model, image(u), y, create_graph=True)
+            return torch.autograd.grad(distance(fake - true), u)[0]
+
+        value = call(function, model, true.clone(), raw.clone(), y, rate)
+        found = _array(value, tuple(x.shape)).float()
+        down = slope(torch.sigmoid, lambda d: d.square().sum())
+        if torch.allclose(found, raw - rate * down, rtol=1e-3, atol=1e-5):
+            continue
+        slips = {
+            "Nothing moved: the fake gradient must keep its graph (create_graph).": raw,
+            "You went uphill: subtract the slope.": raw + rate * down,
+            "The images are sigmoid(raw), not raw.": raw - rate * slope(lambda u: u, lambda d: d.square().sum()),
+            "The squares are summed, not averaged.": raw - rate * down / len(true),
+            "That is the slope of the norm; the square is asked for.": raw - rate * slope(torch.sigmoid, torch.norm),
+            "Return raw, from before the sigmoid.": torch.sigmoid(raw - rate * down),
+        }
+        for sentence, wrong in slips.items():
+            if torch.allclose(found, wrong, rtol=1e-3, atol=1e-7):
+                raise Wrong(sentence)
+        raise Wrong("That is not one step of gradient descent on the squared distance.")
+    return "That is the whole attack on pixels; a few hundred such steps, with a better optimiser, and a face appears."
 
 
 def _permuted(answer: Any) -> str:
@@ -143,23 +147,54 @@ def _noise(answer: Any) -> str:
     raise Wrong("Set the expected squared length of the noise, sigma squared times P, equal to the gradient's.")
 
 
-def _parameters(answer: Any) -> str:
-    value = need_number(answer)
-    sizes = {s: sum(p.numel() for p in Generator(10, image_size=s).parameters()) for s in (32, 64)}
-    if value == sizes[64]:
-        return "Every doubling of the side adds a step and doubles the width of all earlier ones."
-    if value == sizes[32]:
-        raise Wrong("That is the generator for images of 32 pixels.")
-    if value == sum(p.numel() for p in Generator(100, image_size=64).parameters()):
-        raise Wrong("That is right for a hundred classes; ten are asked for.")
-    raise Wrong(f"{value:.0f} is not it: build the generator and count.")
+def _weights_sent(model: LeNet, x: Tensor, y: Tensor, steps: int, rate: float) -> Tensor:
+    """Old weights minus new ones after local steps, over steps times rate; computed on a copy of the model."""
+    local = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(local.parameters(), lr=rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        cross_entropy(local(x), y).backward()
+        optimizer.step()
+    old, new = (torch.cat([p.detach().flatten() for p in m.parameters()]) for m in (model, local))
+    return (old - new) / (steps * rate)
+
+
+def _local_steps(answer: Any) -> str:
+    function = need_function(answer, 5)
+    for seed, steps, rate in ((0, 1, 0.1), (1, 3, 0.1), (2, 5, 0.02)):
+        model = untrained_victim(seed)
+        x, y = face_batch(1, seed)
+        images = x.clone().requires_grad_()
+        value = call(function, model, images, y, steps, rate)
+        truth = _weights_sent(model, x, y, steps, rate)
+        found = _array(value, tuple(truth.shape)).float()
+        if torch.allclose(found, truth, rtol=1e-2, atol=1e-4):
+            if not (isinstance(value, Tensor) and value.requires_grad):
+                raise Wrong("Right, but an attacker must differentiate it with respect to x: keep the graph.")
+            if torch.autograd.grad(value.square().sum(), images, allow_unused=True)[0] is None:
+                raise Wrong("Right, but x has no gradient: keep the graph through every step.")
+            continue
+        slips = {
+            "That is the first gradient; the client goes on from changed weights.": shared_gradient(model, x, y),
+            "That is the sum over the steps; divide by their number.": steps * truth,
+            "The sign is the other way round: old weights minus new ones.": -truth,
+            "Divide by the rate as well: the server wants a gradient.": rate * truth,
+            "Divide by the number of steps and by the rate.": steps * rate * truth,
+        }
+        for sentence, wrong in slips.items():
+            if torch.allclose(found, wrong, rtol=1e-3, atol=1e-5):
+                raise Wrong(sentence)
+        raise Wrong(f"With {steps} steps at a rate of {rate:g} that is not what the client sends.")
+    return "An attacker with this function matches updates instead of gradients, and several steps hide less."
 
 
 EXERCISES: dict[int, Exercise] = {
-    1: Exercise("Read the label", 10, 1, "The gradient of the bias is softmax minus one-hot.", _label),
-    2: Exercise("Read the layer", 15, 2, "The gradient of W is an outer product.", _layer),
-    3: Exercise("The attacker's loss", 15, 2, "Three terms; the first is a sum, not a mean.", _loss),
+    1: Exercise("A label without a bias", 10, 1, "Each row is a number times the same positive vector.", _label),
+    2: Exercise("Two images apart", 20, 2, "The gradient of W is delta^T A; A has two rows.", _two_layers),
+    3: Exercise(
+        "One step on pixels", 20, 3, "The slope of a function of a gradient: differentiate twice.", _pixel_step
+    ),
     4: Exercise("Same values, other gradient", 10, 1, "Sorting forgets which parameter a value belongs to.", _permuted),
     5: Exercise("Where the knee is", 15, 2, "The expected squared norm of the noise is sigma squared times P.", _noise),
-    6: Exercise("A larger generator", 5, 1, "Generator(10, image_size=64) and a sum over parameters.", _parameters),
+    6: Exercise("Counting the client's steps", 25, 3, "Keep the weights in a dictionary and replace it.", _local_steps),
 }
