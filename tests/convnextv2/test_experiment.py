@@ -17,7 +17,8 @@ from PIL import Image
 
 from firsthand.convnextv2 import PRESETS, Config, build, classifier_from, layer_scales, run
 from firsthand.convnextv2.experiment import accumulation, new_autoencoder, pretrained_classifier, schedule, with_data
-from firsthand.convnextv2.imagenet import TUNING, Mixed
+from firsthand.convnextv2.imagenet import TUNING
+from firsthand.data.imagenet import Mixed
 from firsthand.data.images import FolderBatches, InMemory, fashion_mnist, photo
 from firsthand.errors import UserError
 from firsthand.kit.training import Cosine, Share, parameter_groups, save_tensors
@@ -198,7 +199,7 @@ def test_bad_folders_are_named(tiny_imagenet, tmp_path):
 
 def test_mixed_labels_are_distributions(tiny_imagenet):
     batches = FolderBatches(tiny_imagenet / "train", lambda p: torch.zeros(3, 8, 8), batch=8, workers=0)
-    _, labels = Mixed(batches, TUNING["base"], 2)(Share(0, 0, 1, 0))
+    _, labels = Mixed(batches, 0.8, 1.0, 2)(Share(0, 0, 1, 0))
     assert labels.shape == (8, 2)
     torch.testing.assert_close(labels.sum(1), torch.ones(8))
 

@@ -20,6 +20,13 @@ from firsthand.convnextv2.fcmae import FCMAE
 from firsthand.convnextv2.model import ConvNeXtV2, load_weights
 from firsthand.convnextv2.recipes import classifier_from, fine_tune, pretrain
 from firsthand.convnextv2.runs import BATCH, DECODER, SHORT, WARMUP, images, probe
+from firsthand.data.imagenet import (
+    Mixed,
+    pretraining_transform,
+    split_folder,
+    tuning_transform,
+    validation_accuracy,
+)
 from firsthand.data.images import FolderBatches, InMemory
 from firsthand.errors import UserError
 from firsthand.kit.results import Result
@@ -96,7 +103,7 @@ PRESETS = {
 
 def with_data(config: Config, path: str) -> Config:
     """The same experiment on a folder with train/<class>/ and val/<class>/, three colours, 224 pixels if unset."""
-    imagenet.split_folder(path, "train")
+    split_folder(path, "train")
     return replace(config, data=path, in_chans=3)
 
 
@@ -194,8 +201,8 @@ def _pretraining_data(config: Config) -> tuple[Any, int]:
     if config.data is None:
         pictures = images("train")[0]
         return InMemory(pictures, batch=config.batch, flip=True), len(pictures)
-    folder = imagenet.split_folder(config.data, "train")
-    transform = imagenet.pretraining_transform(config.image)
+    folder = split_folder(config.data, "train")
+    transform = pretraining_transform(config.image, imagenet.CROP)
     batches = FolderBatches(folder, transform, batch=config.batch, workers=config.workers)
     return batches, len(batches)
 
@@ -204,8 +211,8 @@ def _finetune(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
     if config.data is None or config.size not in imagenet.TUNING:
         raise UserError("Fine-tuning here needs --data and a published size; on the shipped pictures see the chapter.")
     recipe = imagenet.TUNING[config.size]
-    transform = imagenet.tuning_transform(config.image, training=True)
-    folder = imagenet.split_folder(config.data, "train")
+    transform = tuning_transform(config.image, training=True)
+    folder = split_folder(config.data, "train")
     batches = FolderBatches(folder, transform, batch=config.batch, workers=config.workers)
     classes = len(batches.classes)
     model = pretrained_classifier(config, seed, classes, recipe.drop_path).to(accelerator.device)
@@ -213,13 +220,13 @@ def _finetune(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
     settings = replace(config, lr=recipe.lr, epochs=recipe.epochs, warmup=recipe.warmup)
     steps, warmup, lr = schedule(settings, len(batches))
     losses = fine_tune(
-        model, imagenet.Mixed(batches, recipe, classes), steps=steps, lr=lr, warmup=warmup, seed=seed,
+        model, Mixed(batches, recipe.mixup, recipe.cutmix, classes), steps=steps, lr=lr, warmup=warmup, seed=seed,
         weight_decay=recipe.weight_decay, layer_decay=recipe.layer_decay, groups=recipe.groups,
         smoothing=recipe.smoothing, after_step=average.after_step, also=average.module,
         **_loop(config, accelerator, progress, "finetune"),
     )  # fmt: skip
-    held = imagenet.split_folder(config.data, "val")
-    accuracy = imagenet.validation_accuracy(average.module, held, config.image, workers=config.workers)
+    held = split_folder(config.data, "val")
+    accuracy = validation_accuracy(average.module, held, config.image, workers=config.workers)
     return losses, {"parameters": float(sum(p.numel() for p in model.parameters())), "accuracy": accuracy}
 
 

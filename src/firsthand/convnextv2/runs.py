@@ -16,8 +16,9 @@ from torch import Tensor
 
 from firsthand.convnextv2.fcmae import FCMAE
 from firsthand.convnextv2.model import ConvNeXtV2
-from firsthand.convnextv2.recipes import accuracy, classifier_from, embed, fine_tune, pretrain, ridge_probe
+from firsthand.convnextv2.recipes import classifier_from, embed, fine_tune, pretrain
 from firsthand.data.images import InMemory, fashion_mnist
+from firsthand.kit.probes import accuracy, ridge_probe
 from firsthand.kit.shared import shared
 
 SIZE = "micro"
