@@ -16,11 +16,12 @@ import torch
 from PIL import Image
 
 from firsthand.convnextv2 import PRESETS, Config, build, classifier_from, layer_scales, run
-from firsthand.convnextv2.experiment import accumulation, new_autoencoder, pretrained_classifier, schedule, with_data
+from firsthand.convnextv2.experiment import new_autoencoder, pretrained_classifier, schedule, with_data
 from firsthand.convnextv2.imagenet import TUNING
 from firsthand.data.imagenet import Mixed
 from firsthand.data.images import FolderBatches, InMemory, fashion_mnist, photo
 from firsthand.errors import UserError
+from firsthand.kit.large import accumulation
 from firsthand.kit.training import Cosine, Share, parameter_groups, save_tensors
 
 HERE = Path(__file__).parent
@@ -73,9 +74,9 @@ def test_the_papers_pretraining():
     assert (steps, warmup) == (1600 * 312, 40 * 312)
     rates = [Cosine(lr, steps, warmup)(step) for step in (0, warmup, steps)]
     assert rates == pytest.approx([2.4e-3 / warmup, 2.4e-3, 0.0])
-    assert accumulation(config, 8) * 8 * config.passes == 4096
+    assert accumulation(config.batch, config.passes, 8) * 8 * config.passes == 4096
     with pytest.raises(UserError, match="no multiple of 64 images x 7 processes"):
-        accumulation(config, 7)
+        accumulation(config.batch, config.passes, 7)
     with torch.device("meta"):
         model = new_autoencoder(config, 0)
     assert sum(p.numel() for p in model.parameters()) == 91_922_432

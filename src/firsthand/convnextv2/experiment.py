@@ -29,6 +29,7 @@ from firsthand.data.imagenet import (
 )
 from firsthand.data.images import FolderBatches, InMemory
 from firsthand.errors import UserError
+from firsthand.kit.large import in_steps, loop_options
 from firsthand.kit.results import Result
 from firsthand.kit.training import accelerator_for, load_tensors
 
@@ -111,20 +112,8 @@ def schedule(config: Config, examples: int) -> tuple[int, int, float]:
     """(steps, warm-up steps, peak rate) of a configuration on so many examples."""
     if config.steps is not None:
         return config.steps, config.warmup, config.lr
-    each = examples // config.batch
-    return config.epochs * each, config.warmup * each, config.lr * config.batch / 256
-
-
-def accumulation(config: Config, processes: int) -> int:
-    """Backward passes a step and process that make up the batch.
-
-    Raises:
-        UserError: they do not add up.
-    """
-    one = config.passes * processes
-    if config.batch % one:
-        raise UserError(f"A batch of {config.batch} is no multiple of {config.passes} images x {processes} processes.")
-    return config.batch // one
+    steps, warmup = (in_steps(epochs, examples, config.batch) for epochs in (config.epochs, config.warmup))
+    return steps, warmup, config.lr * config.batch / 256
 
 
 def new_autoencoder(config: Config, seed: int) -> FCMAE:
@@ -168,13 +157,10 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
 
 
 def _loop(config: Config, accelerator: Any, progress: bool, name: str) -> dict[str, Any]:
-    return {
-        "accelerator": accelerator,
-        "accumulate": accumulation(config, accelerator.num_processes),
-        "checkpoint": Path(config.out) / f"{name}.safetensors" if config.out else None,
-        "stop": config.stop,
-        "progress": progress,
-    }
+    return loop_options(
+        accelerator, batch=config.batch, passes=config.passes, out=config.out, stop=config.stop, progress=progress,
+        name=name,
+    )  # fmt: skip
 
 
 def _pretrain(config: Config, seed: int, accelerator: Any, progress: bool) -> tuple[list[float], dict[str, float]]:

@@ -145,9 +145,11 @@ class Encoder(nn.Module):
         nn.init.xavier_uniform_(last.weight.flatten(1))  # a view of the weight
 
     def standardise(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) bytes, or floats in [0, 1], to (N, H, W, C) with the data's mean and deviation taken out."""
+        """(N, C, H, W) bytes to (N, H, W, C) without the data's mean and deviation; floats have lost them already."""
         x = images.permute(0, 2, 3, 1)
-        x = x.float() / 255 if images.dtype == torch.uint8 else x
+        if images.dtype != torch.uint8:
+            return x
+        x = x.to(self.position.dtype) / 255
         mean, deviation = (x.new_tensor(v) for v in (self.size.mean, self.size.deviation))
         return (x - mean) / deviation
 
@@ -159,7 +161,7 @@ class Encoder(nn.Module):
         """Encode the visible tokens of every view of every image.
 
         Args:
-            images: (B, C, H, W), bytes or floats in [0, 1].
+            images: (B, C, H, W) bytes, or floats, which are taken as standardised.
             ids: (K B, V) indices of visible tokens, all images of view 1 first; None: all tokens of whole images.
             mask: (K B, L) bool, True = hidden.
 

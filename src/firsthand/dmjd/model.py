@@ -170,7 +170,7 @@ class DMJD(nn.Module):
         """Latents of visible tokens.
 
         Args:
-            images: (N, C, H, W), bytes or floats in [0, 1].
+            images: (N, C, H, W) bytes, or floats, which are taken as standardised.
             visible_ids: (N, V), or (K N, V) for several views, all images of view 1 first.
             mask: (N, L) or (K N, L) bool, True = hidden.
 
@@ -250,7 +250,7 @@ class Classifier(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W), bytes or floats in [0, 1] -> logits (N, classes)."""
+        """(N, C, H, W) bytes, or standardised floats -> logits (N, classes)."""
         return self.head(self.norm(self.encoder(images).mean(1)))
 
     def take(self, encoder: Encoder) -> Classifier:

@@ -1,0 +1,111 @@
+"""The chapter's experiment: smoke, the rate's rule, the paper's recipe on a tiny ImageNet, resumption."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from firsthand.dmjd import PRESETS, SIZES, run, scaled_lr
+from firsthand.dmjd.experiment import new_model, pretrained_classifier, schedule, with_data
+from firsthand.dmjd.recipes import layer_scales
+from firsthand.dmjd.runs import DISJOINT, JOINT, PIXELS, SINGLE, held_out
+from firsthand.dmjd.runs import new_model as new_run
+from firsthand.errors import UserError
+from firsthand.kit.large import accumulation
+from firsthand.kit.training import Cosine, parameter_groups
+
+
+def test_smoke_gives_the_same_result_twice():
+    first, second = (run(PRESETS["smoke"], device="cpu", progress=False) for _ in range(2))
+    assert first.to_json() == second.to_json()
+    assert {"probe", "probe/random", "parameters", "batch"} <= first.metrics.keys()
+
+
+def test_the_rule_counts_coverage_not_views():
+    assert scaled_lr(6e-4, 512, corruption=0.6) == pytest.approx(2e-3)
+    assert scaled_lr(6e-4, 512, corruption=0.6, prediction=0.6) == pytest.approx(1.2e-3)
+
+
+def test_runs_of_the_evidence_see_as_many_views():
+    assert {run.images * run.views for run in (SINGLE, DISJOINT, JOINT, PIXELS)} == {128}
+    assert [run.setting for run in (SINGLE, DISJOINT, JOINT, PIXELS)] == ["single", "disjoint", "visible", "pixels"]
+    assert replace(DISJOINT, borrowed=1.2).setting == "single"
+    hidden, visible = held_out(new_run(DISJOINT, 0))
+    assert hidden > 1
+    assert np.isnan(visible)
+
+
+def test_the_papers_pretraining():
+    config = PRESETS["paper"]
+    steps, warmup, lr = schedule(config, 1_281_167)
+    assert (steps, warmup) == (400 * 2502, 20 * 2502)
+    assert lr == pytest.approx(2e-3)
+    assert [Cosine(lr, steps, warmup)(step) for step in (0, warmup, steps)] == pytest.approx([2e-3 / warmup, 2e-3, 0])
+    assert accumulation(config.batch, config.passes, 8) * 8 * config.passes == 512
+    with torch.device("meta"):
+        model = new_model(config, 0)
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 135_635_032
+    groups = parameter_groups(model, weight_decay=0.05)
+    assert sorted({group["weight_decay"] for group in groups}) == [0.0, 0.05]
+    assert all(p.ndim == 1 for group in groups if not group["weight_decay"] for p in group["params"])
+    steps, warmup, lr = schedule(PRESETS["paper-finetune"], 1_281_167)
+    assert (steps, warmup, lr) == (100 * 1251, 5 * 1251, pytest.approx(2e-3))
+
+
+def test_layer_wise_decay_as_the_release():
+    scale = layer_scales(SIZES["base"], 0.65)
+    assert scale("head.weight") == scale("norm.bias") == 1.0
+    assert scale("encoder.blocks.10.qkv.weight") == pytest.approx(0.65)
+    names = ("encoder.downs.2.conv.weight", "encoder.convs.1.0.dwconv.bias", "encoder.position", "encoder.mix.weight")
+    assert [scale(name) for name in names] == pytest.approx([0.65**12] * 4)
+
+
+@pytest.fixture
+def tiny_imagenet(tmp_path):
+    """ImageNet's layout with two classes of noise."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 4), ("val", 2)):
+        for name in ("n01440764", "n01443537"):
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.integers(0, 255, (70, 90, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{name}_{number}.JPEG")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_papers_first_steps_on_a_tiny_folder(tiny_imagenet, tmp_path):
+    small = {"batch": 4, "passes": 2, "workers": 0, "out": str(tmp_path / "out"), "steps": 3, "warmup": 1}
+    config = with_data(replace(PRESETS["paper"], **small, decoder_depth=1), str(tiny_imagenet))
+    result = run(replace(config, stop=2, out=None), device="cpu", progress=False)
+    assert result.metrics["parameters"] == 135_635_032 - 7 * 5_251_584
+    # Whitened histograms have variance one; a fresh net's own outputs add to that, and the visible branch's part.
+    assert 1.0 < result.arrays["loss"][0] < 6.0
+    run(replace(config, stop=1), device="cpu", progress=False)
+    resumed = run(replace(config, stop=2), device="cpu", progress=False)
+    assert resumed.arrays["loss"].tolist() == result.arrays["loss"].tolist()
+    weights = str(tmp_path / "out" / "pretrain.safetensors")
+    tuning = replace(PRESETS["paper-finetune"], **{**small, "steps": 1, "out": None}, weights=weights)
+    tuned = run(with_data(tuning, str(tiny_imagenet)), device="cpu", progress=False)
+    assert tuned.arrays["loss"].tolist() == pytest.approx([np.log(2)], abs=0.05)
+    assert 0 <= tuned.metrics["accuracy"] <= 1
+    with pytest.raises(UserError, match="lacks"):
+        pretrained_classifier(replace(tuning, size="large"), 0, 2, 0.0)
+
+
+def test_bad_requests_get_a_sentence(tmp_path):
+    with pytest.raises(UserError, match="has no folder 'train'"):
+        with_data(PRESETS["paper"], str(tmp_path))
+    with pytest.raises(UserError, match="Fine-tuning here needs --data"):
+        run(replace(PRESETS["smoke"], task="finetune"), device="cpu", progress=False)
+
+
+@pytest.mark.gpu
+def test_the_gpu_trains():
+    result = run(replace(PRESETS["smoke"], preset="gpu"), device="cuda", progress=False)
+    assert np.isfinite(result.arrays["loss"]).all()
