@@ -13,7 +13,7 @@ from docutils.parsers.rst import Directive
 
 from firsthand.chapters import PACKAGE, chapters
 from firsthand.kit import evidence
-from firsthand.kit.pages import MARKS, rule_words, run_time, verdict_words
+from firsthand.kit.pages import MARKS, about_row, rule_words, run_time, verdict_words
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,13 +75,12 @@ def _ledger_row(env, key: str, row: dict, command: str) -> str:
         values += f"<p>Baseline: {', '.join(map(_value, row['baseline']))}</p>"
     span = "" if row["low"] is None or row["rule"] == "exact" else f"<br>[{_value(row['low'])}, {_value(row['high'])}]"
     verdict = row["verdict"]
-    paper = "" if row["paper"] is None else f" · paper: {_value(row['paper'])}"
-    about = f'<a href="{link}">{key}</a> · <code>{row["id"]}</code> · whose: {row["source"]}{paper}'
+    about = f'<a href="{link}">{key}</a> · <code>{row["id"]}</code> · {about_row(row)}'
     return (
         f'<tr id="{key}-{row["id"]}" data-chapter="{key}" data-source="{row["source"]}" data-verdict="{verdict}">'
         f"<td>{html.escape(row['sentence'])}<br><small>{about}</small>"
         f"<details><summary>{len(row['seeds'])} value{'s' * (len(row['seeds']) != 1)}</summary>"
-        f"<p>{html.escape(row['metric'])}</p>{values}<p><code>{command}</code></p></details></td>"
+        f"{values}<p><code>{command}</code></p></details></td>"
         f"<td>{_value(row['estimate'])}{span}</td><td>{rule_words(row)}</td>"
         f'<td class="fh-{verdict.replace(" ", "-")}">{MARKS[verdict]} {verdict}</td></tr>'
     )

@@ -94,6 +94,16 @@ def rule_words(row: dict[str, Any]) -> str:
     }[row["rule"]]
 
 
+def about_row(row: dict[str, Any]) -> str:
+    """Whose claim a row is, what was measured, the paper's number, and why it was not tested, as HTML."""
+    parts = [row["source"], row["metric"]]
+    if row["paper"] is not None:
+        parts.append(f"paper: {_number(row['paper'])}")
+    if row["not_tested"] is not None:
+        parts.append(row["not_tested"])
+    return html.escape(" · ".join(parts))
+
+
 def evidence_table(key: str, *prefixes: str) -> HTML:
     """The rows of the chapter's evidence whose id starts with one of the prefixes; all without any."""
     content = evidence.load(key)
@@ -106,8 +116,7 @@ def evidence_table(key: str, *prefixes: str) -> HTML:
             "" if row["low"] is None or row["rule"] == "exact" else f"[{_number(row['low'])}, {_number(row['high'])}]"
         )
         lines.append(
-            f'<tr data-claim="{row["id"]}"><td>{html.escape(row["sentence"])}<br>'
-            f"<small>{row['source']} · {html.escape(row['metric'])}</small></td>"
+            f'<tr data-claim="{row["id"]}"><td>{html.escape(row["sentence"])}<br><small>{about_row(row)}</small></td>'
             f"<td>{_number(row['estimate'])}<br><small>{span}</small></td><td>{rule_words(row)}</td>"
             f'<td class="fh-{row["verdict"].replace(" ", "-")}">{MARKS[row["verdict"]]} {row["verdict"]}</td></tr>'
         )
