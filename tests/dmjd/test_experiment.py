@@ -12,7 +12,7 @@ from PIL import Image
 from firsthand.dmjd import PRESETS, SIZES, run, scaled_lr
 from firsthand.dmjd.experiment import new_model, pretrained_classifier, schedule, with_data
 from firsthand.dmjd.recipes import layer_scales
-from firsthand.dmjd.runs import DISJOINT, JOINT, PIXELS, SINGLE, held_out
+from firsthand.dmjd.runs import DISJOINT, JOINT, LONG_SINGLE, PIXELS, RELEASED, SINGLE, held_out
 from firsthand.dmjd.runs import new_model as new_run
 from firsthand.errors import UserError
 from firsthand.kit.large import accumulation
@@ -34,6 +34,7 @@ def test_runs_of_the_evidence_see_as_many_views():
     assert {run.images * run.views for run in (SINGLE, DISJOINT, JOINT, PIXELS)} == {128}
     assert [run.setting for run in (SINGLE, DISJOINT, JOINT, PIXELS)] == ["single", "disjoint", "visible", "pixels"]
     assert replace(DISJOINT, borrowed=1.2).setting == "single"
+    assert (LONG_SINGLE.setting, RELEASED.setting) == ("single long", "released")
     hidden, visible = held_out(new_run(DISJOINT, 0))
     assert hidden > 1
     assert np.isnan(visible)

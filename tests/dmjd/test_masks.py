@@ -17,7 +17,7 @@ from firsthand.dmjd import (
     views_needed,
     visible_order,
 )
-from firsthand.dmjd.masks import covariance
+from firsthand.dmjd.masks import covariance, first_visible
 from firsthand.dmjd.measures import RELEASED_COUNTS
 
 
@@ -115,6 +115,10 @@ def test_covariance_and_coverage_as_the_closed_forms_say():
     masks = disjoint_masks(20_000, 8, 0.6, generator=_rng(1)).double()
     both = (masks[0] * masks[1]).mean() - masks[0].mean() * masks[1].mean()
     assert float(both) == pytest.approx(covariance(found), abs=1e-9)
+    each = (masks[0] * masks[1]).mean(0) - masks[0].mean(0) * masks[1].mean(0)
+    assert float((each - covariance(found)).abs().max()) < 0.02
+    with pytest.raises(ValueError, match="more than two views"):
+        covariance(counts(8, 0.3, prediction=0.9, views=3))
     alone = independent_masks(20_000, 8, 0.6, generator=_rng(1))
     assert float(alone.any(0).double().mean()) == pytest.approx(coverage(found, independent=True), abs=2e-3)
     assert coverage(found) == 1.0
@@ -130,6 +134,11 @@ def test_order_of_visible_tokens():
     assert torch.equal(shuffled.sort(-1).values, raster)
     assert not torch.equal(shuffled, raster)
     assert not mask.gather(-1, shuffled).any()
+    corners = first_visible(mask, 24, block=2, generator=_rng())  # as the release orders tokens of block masks
+    assert torch.equal(corners.sort(-1).values, raster)
+    row, column = corners // 8, corners % 8
+    assert torch.equal(row % 2 * 2 + column % 2, torch.arange(4).repeat_interleave(6).expand(2, 6, 24))
+    assert torch.equal((row // 2)[..., :6], (row // 2)[..., 18:])
     uneven = mask.clone()
     uneven[0, 0] = True
     with pytest.raises(ValueError, match="same number of tokens"):

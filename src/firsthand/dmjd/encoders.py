@@ -81,7 +81,8 @@ _TINY: dict[str, Any] = {
     "decoder_ratio": 4.0, "visible_dim": 64, "cell": 4, "mean": (0.2192,), "deviation": (0.3327,),
 }  # fmt: skip
 
-#: The released sizes and the book's two, for pictures of clothes.
+#: The released sizes and the book's two, for pictures of clothes. (The release has no plain vision transformer; ours
+#: takes ConvViT's patch embedding, with norm and GELU.)
 SIZES: dict[str, Size] = {
     "base": Size("convvit", 224, 3, (256, 384, 768), (4, 2, 2), depth=11, heads=12),
     "large": Size("convvit", 224, 3, (384, 768, 1024), (4, 2, 2), depth=23, heads=16),
@@ -157,13 +158,16 @@ class Encoder(nn.Module):
         """The first patch embedding of whole images, shared by all views: (B, C, H, W) -> (B, H', W', d')."""
         return self.downs[0](self.standardise(images))
 
-    def forward(self, images: Tensor, ids: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, images: Tensor, ids: Tensor | None = None, mask: Tensor | None = None, *, bare: bool = False
+    ) -> Tensor:
         """Encode the visible tokens of every view of every image.
 
         Args:
             images: (B, C, H, W) bytes, or floats, which are taken as standardised.
             ids: (K B, V) indices of visible tokens, all images of view 1 first; None: all tokens of whole images.
             mask: (K B, L) bool, True = hidden.
+            bare: without fusion and last norm, which pre-training only uses.
 
         Returns:
             (K B, V, d), in the order of `ids`.
@@ -181,6 +185,8 @@ class Encoder(nn.Module):
         y = self._pick(self.mix(x.flatten(1, 2)) + self.position, ids)
         for block in self.blocks:
             y = block(y)
+        if bare:
+            return y
         for fuse, x in zip(self.fusion, early, strict=False):
             y = y + self._pick(fuse(x.permute(0, 3, 1, 2)).flatten(2).mT, ids)
         return self.norm(y)

@@ -132,7 +132,7 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
 
     Returns:
         Result with metrics "loss/first", "loss/last", "parameters", "batch" and, on the shipped pictures, "probe" and
-        "probe/random"; after fine-tuning "accuracy"; arrays "loss" (steps,).
+        "probe/random"; after fine-tuning "accuracy" (all three shares); arrays "loss" (steps,).
 
     Raises:
         UserError: no such data or weights, or sizes that do not fit.
@@ -167,7 +167,7 @@ def _pretrain(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
     )  # fmt: skip
     metrics = {"parameters": float(sum(p.numel() for p in model.parameters() if p.requires_grad))}
     if before is not None:
-        metrics |= {"probe": 100 * probe(model.encoder.cpu()), "probe/random": 100 * before}
+        metrics |= {"probe": probe(model.encoder.cpu()), "probe/random": before}
     return losses, metrics
 
 

@@ -38,7 +38,7 @@ def watched_masks() -> tuple[Tensor, Tensor]:
     """The masks (pictures, L) and the order of visible tokens that the film uses, the same at every moment."""
     generator = torch.Generator().manual_seed(4)
     mask = disjoint_masks(len(PICTURES), 8, CORRUPTION, block=2, generator=generator)[0]
-    return mask, first_visible(mask, 24, generator=generator)
+    return mask, first_visible(mask, 24, block=2, generator=generator)
 
 
 @torch.no_grad()
@@ -65,6 +65,7 @@ def train(pairing: str) -> None:
     state, watched = WORK / f"dmjd_{pairing}.safetensors", WORK / f"dmjd_{pairing}-film.safetensors"
     frames, about = load_tensors(watched) if watched.is_file() else ({}, {"seconds": 0.0})
     losses: list[float] = []
+    seconds = float(about["seconds"])
     for moment in SNAPSHOTS:
         if moment:
             losses = pretrain(

@@ -81,6 +81,7 @@ class ConvBlock(nn.Module):
         self.before, self.after = nn.Linear(width, width), nn.Linear(width, width)
         self.dwconv = nn.Conv2d(width, width, 5, padding=2, groups=width)
         self.mlp = Mlp(width, ratio)
+        self.apply(keep_start)
 
     def forward(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
         """x (N, H, W, d); visible (N, H, W, 1) bool or None = everything."""
@@ -115,8 +116,14 @@ def drop_branch(y: Tensor, rate: float, training: bool) -> Tensor:
     return y * F.dropout(y.new_ones(len(y), *[1] * (y.ndim - 1)), rate)
 
 
-def initialise(module: nn.Module) -> None:
-    """Linear layers and patch embeddings as the release starts them: Xavier uniform, biases zero."""
+def keep_start(module: nn.Module) -> None:
+    """Mark layers that are convolutions of one site in the release, which leaves them as PyTorch starts them."""
     if isinstance(module, nn.Linear):
+        module.keeps_start = True  # type: ignore[assignment]
+
+
+def initialise(module: nn.Module) -> None:
+    """Linear layers as the release starts them: Xavier uniform, biases zero."""
+    if isinstance(module, nn.Linear) and not hasattr(module, "keeps_start"):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)

@@ -38,7 +38,8 @@ class Counts:
 def counts(
     grid: int, corruption: float, *, prediction: float = 1.0, views: int = 2, block: int = 1, strict: bool = True
 ) -> Counts:
-    """The cardinalities that `disjoint_masks` keeps, as the released code rounds them.
+    """The cardinalities that `disjoint_masks` keeps, rounded as in the released code (which caps the union a little
+    earlier where two views can hardly reach the coverage).
 
     n_v = floor(L (1 - corruption)) cells stay visible in a view; n_m + floor((prediction - corruption) L) are hidden
     at least once.
@@ -206,10 +207,24 @@ def visible_order(mask: Tensor, *, shuffle: bool = True, generator: torch.Genera
 
 
 def first_visible(
-    mask: Tensor, count: int, *, shuffle: bool = True, generator: torch.Generator | None = None
+    mask: Tensor, count: int, *, shuffle: bool = True, block: int = 1, generator: torch.Generator | None = None
 ) -> Tensor:
-    """`visible_order` where the number of visible tokens is known, so that no device has to be asked."""
-    if shuffle:
+    """`visible_order` where the number of visible tokens is known, so that no device has to be asked.
+
+    Args:
+        mask, shuffle, generator: as `visible_order`.
+        count: n_v.
+        block: tokens a side of a cell. As in the release, a random order of cells is then repeated corner by corner:
+            first the upper left token of every visible cell, then the tokens beside them, and so on.
+    """
+    if shuffle and block > 1:
+        grid = math.isqrt(mask.shape[-1])
+        side = grid // block
+        cells = torch.rand(*mask.shape[:-1], side * side, generator=generator, device=mask.device)
+        along = torch.arange(grid, device=mask.device) % block
+        corner = (along[:, None] * block + along).flatten()  # of every token within its cell
+        key = (corner + _tokens(cells, grid, block)) / block**2
+    elif shuffle:
         key = torch.rand(mask.shape, generator=generator, device=mask.device)
     else:
         key = torch.linspace(0, 1, mask.shape[-1], device=mask.device).expand(mask.shape)
@@ -232,6 +247,8 @@ def covariance(found: Counts) -> float:
     (n_m - n_e) / L - (n_m / L)^2, with n_e = union - n_m cells hidden in view 2 only; ours.
     """
     overlap = 2 * found.hidden - found.union
+    if overlap < 0:
+        raise ValueError("These counts are of more than two views; the covariance is one of two.")
     return overlap / found.cells - (found.hidden / found.cells) ** 2
 
 

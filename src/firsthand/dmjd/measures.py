@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from firsthand.dmjd.encoders import Encoder
 from firsthand.dmjd.hog import hog_cells
 from firsthand.dmjd.masks import (
     counts,
@@ -27,9 +26,9 @@ from firsthand.dmjd.runs import (
     JOINT,
     RELEASED,
     Run,
+    few_pixels,
     images,
     losses_of,
-    new_model,
     pretrained,
     probed,
     raw_pixels,
@@ -60,9 +59,10 @@ def wrong_counts(seed: int) -> Value:
     """Settings whose masks do not have the sizes that `counts` promises, over a grid of legal settings."""
     wrong = 0
     for grid, c, p, k, block in product(GRIDS, CORRUPTIONS, PREDICTIONS, VIEWS, (1, 2)):
-        if p < c or p > k * c - 0.05:
+        try:
+            found = counts(grid, c, prediction=p, views=k, block=block)
+        except ValueError:  # not a legal setting
             continue
-        found = counts(grid, c, prediction=p, views=k, block=block)
         masks = disjoint_masks(5, grid, c, prediction=p, views=k, block=block, generator=_generator(seed))
         size = block**2
         same = (masks.sum(-1) == size * found.hidden).all() and (masks.any(0).sum(-1) == size * found.union).all()
@@ -140,11 +140,11 @@ def oracle(pairing: str, seed: int) -> Value:
     return float(visible_loss(perfect, target, ids, pairing=pairing)), None
 
 
-def own_target(seed: int) -> Value:
+def own_target(block: int, seed: int) -> Value:
     """Number of visible tokens an image that the released order compares with their own target."""
-    ids = visible_order(
-        disjoint_masks(2000, 14, CORRUPTION, block=2, generator=_generator(seed))[0], generator=_generator(seed)
-    )
+    masks = disjoint_masks(4000, 14, CORRUPTION, block=block, generator=_generator(seed))[0]
+    count = int((~masks[0]).sum())
+    ids = first_visible(masks, count, block=block, generator=_generator(seed))
     return float((ids == ids.sort(-1).values).double().sum(-1).mean()), None
 
 
@@ -173,9 +173,9 @@ def millions(model: str, seed: int) -> Value:
     return sum(p.numel() for p in made.parameters() if p.requires_grad) / 1e6, None
 
 
-def needs_imagenet(what: str, seed: int) -> Value:
+def not_here(reason: str, seed: int) -> Value:
     """A number of the paper that only large data and weeks of accelerators can test."""
-    raise NotTested(f"needs {what} and weeks of GPU time; the recipe is the preset `paper`")
+    raise NotTested(reason)
 
 
 # ----------------------------------------------------------------------------------------------- trained
@@ -197,6 +197,11 @@ def better_probe(method: Run, baseline: Run | None, seed: int) -> Value:
 def above_pixels(seed: int) -> Value:
     """Probe accuracy (percent) of disjoint masking against raw pixels."""
     return probed(DISJOINT, seed), raw_pixels()
+
+
+def above_few_pixels(seed: int) -> Value:
+    """Probe accuracy (percent) of disjoint masking against as many principal components of the pixels."""
+    return probed(DISJOINT, seed), few_pixels()
 
 
 def better_tuned(method: Run, baseline: Run | None, seed: int) -> Value:
@@ -230,12 +235,19 @@ def prediction_curve(seed: int) -> list[float | None]:
     return [losses_of(prediction_run(p), seed)[0] for p in SWEEP]
 
 
+def covered_at(prediction: float) -> float:
+    """The share of an image that two block masks really cover at a prediction rate, on the tiny grid."""
+    found = counts(8, CORRUPTION, prediction=prediction, block=2)
+    return found.union / found.cells
+
+
 PROBED_PICTURES, GRADIENTS = 32, 40
 
 
 @shared
 def gradient_variance(masking: str, seed: int) -> float:
-    """Total variance of the encoder's gradient over draws of two masks, pictures and network (trained) fixed."""
+    """Total variance of the gradient of the hidden tokens' loss with respect to the encoder, over draws of two masks;
+    pictures and (trained) network are fixed."""
     model = pretrained(DISJOINT, seed)[0]
     pictures = images("test")[0][:PROBED_PICTURES]
     target = model.targets(pictures).repeat(2, 1, 1)
@@ -245,7 +257,7 @@ def gradient_variance(masking: str, seed: int) -> float:
     found = []
     for _ in range(GRADIENTS):
         mask = draw(PROBED_PICTURES, 8, CORRUPTION, block=2, generator=generator).flatten(0, 1)
-        ids = first_visible(mask, model.visible_tokens, generator=generator)
+        ids = model.draw_order(mask, generator=generator)
         loss = hidden_loss(model.decoder(model.encode(pictures, ids, mask), ids), target, mask)
         # Parts that this run does not use have no gradient.
         parts = torch.autograd.grad(loss, parameters, allow_unused=True)
@@ -258,12 +270,12 @@ def gradient_variance_ratio(seed: int) -> Value:
     return gradient_variance("disjoint", seed) / gradient_variance("independent", seed), None
 
 
+def against_closed_form(seed: int) -> Value:
+    """That ratio against the one of losses that do not depend on the mask."""
+    return gradient_variance_ratio(seed)[0], variance_ratio(counts(8, CORRUPTION, block=2))
+
+
 def loss_curve(seed: int) -> list[float | None]:
     """Loss of the run with both branches, averaged over windows of 30 steps, for the reader's own run."""
     losses = pretrained(JOINT, seed)[1]
     return [float(np.mean(losses[at - 30 : at])) for at in range(30, len(losses) + 1, 30)]
-
-
-def untrained(seed: int) -> Encoder:
-    """The encoder that every run of a seed starts from."""
-    return new_model(DISJOINT, seed).encoder

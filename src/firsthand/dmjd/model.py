@@ -45,7 +45,8 @@ def visible_loss(
         visible_ids: (N, V) indices of the visible tokens.
         beta: where the square becomes a line.
         pairing: "aligned" compares each prediction with the target of its own token; "released" takes targets in
-            raster order, as the released code does, whatever the order of the predictions.
+            raster order, as the released code does, whatever the order of the predictions. With random masks that
+            order is chance; with block masks it goes corner by corner, see `first_visible`.
 
     Raises:
         ValueError: an unknown pairing.
@@ -53,7 +54,7 @@ def visible_loss(
     if pairing not in PAIRINGS:
         raise ValueError(f"pairing must be one of {', '.join(PAIRINGS)}; got {pairing!r}.")
     ids = visible_ids if pairing == "aligned" else visible_ids.sort(-1).values
-    return F.smooth_l1_loss(prediction, take_tokens(target, ids), beta=beta)
+    return F.smooth_l1_loss(prediction, take_tokens(target, ids).to(prediction.dtype), beta=beta)
 
 
 class Decoder(nn.Module):
@@ -97,9 +98,9 @@ class VisibleBranch(nn.Sequential):
     def __init__(self, size: Size, outputs: int) -> None:
         width = size.visible_dim
         super().__init__(
-            nn.Linear(size.width, width), nn.LayerNorm(width), nn.GELU(),
-            nn.Linear(width, width), nn.LayerNorm(width), nn.GELU(),
-            nn.Linear(width, width), nn.LayerNorm(width, elementwise_affine=False),
+            nn.Linear(size.width, width), nn.LayerNorm(width, eps=1e-6), nn.GELU(),
+            nn.Linear(width, width), nn.LayerNorm(width, eps=1e-6), nn.GELU(),
+            nn.Linear(width, width), nn.LayerNorm(width, eps=1e-6, elementwise_affine=False),
             nn.Linear(width, outputs),
         )  # fmt: skip
         self.apply(initialise)
@@ -160,6 +161,11 @@ class DMJD(nn.Module):
             return independent_masks(batch, self.size.grid, self.corruption, **options)
         return disjoint_masks(batch, self.size.grid, self.corruption, prediction=self.prediction, **options)
 
+    def draw_order(self, mask: Tensor, count: int | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """The order in which visible tokens are encoded, (…, n_v); `count` where it is not the settings' own."""
+        count = self.visible_tokens if count is None else count
+        return first_visible(mask, count, block=self.block, generator=generator)
+
     def targets(self, images: Tensor) -> Tensor:
         """(B, C, H, W) bytes -> (B, L, D)."""
         if self.target == "hog":
@@ -180,7 +186,11 @@ class DMJD(nn.Module):
         return self.encoder(images, visible_ids, mask)
 
     def forward(
-        self, images: Tensor, masks: Tensor | None = None, generator: torch.Generator | None = None
+        self,
+        images: Tensor,
+        masks: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        ids: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch.
 
@@ -188,6 +198,7 @@ class DMJD(nn.Module):
             images: (B, C, H, W) bytes, or floats in [0, 1], which are rounded to bytes: HOG is taken of bytes.
             masks: (views, B, L) bool; drawn where None.
             generator: of masks and of the order of tokens.
+            ids: (K B, V) order of the visible tokens, all images of view 1 first; drawn where None.
 
         Returns:
             loss: L = L_hidden + theta L_visible, a scalar.
@@ -205,19 +216,25 @@ class DMJD(nn.Module):
         else:
             count = _same_count(masks, len(images))
         mask = masks.flatten(0, 1)
-        ids = first_visible(mask if generator is None else mask.to(generator.device), count, generator=generator)
+        if ids is None:
+            ids = self.draw_order(mask if generator is None else mask.to(generator.device), count, generator)
         ids = ids.to(images.device)
         latents = self.encode(images, ids, mask)
         target = self.targets(images).repeat(len(masks), 1, 1)
         prediction = self.decoder(latents, ids)
-        loss = hidden = hidden_loss(prediction.float(), target, mask)
+        loss = hidden = hidden_loss(_at_least_single(prediction), target, mask)
         parts = {"hidden": hidden, "masks": masks, "visible_ids": ids, "prediction": prediction}
         if self.visible_branch is not None:
             guess = self.visible_branch(latents)
-            visible = visible_loss(guess.float(), target, ids, beta=self.beta, pairing=self.pairing)
+            visible = visible_loss(_at_least_single(guess), target, ids, beta=self.beta, pairing=self.pairing)
             loss = hidden + self.visible_weight * visible
             parts |= {"visible": visible, "visible_prediction": guess}
         return loss, parts
+
+
+def _at_least_single(x: Tensor) -> Tensor:
+    """Half precision becomes single, double stays."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _same_count(masks: Tensor, batch: int) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from firsthand.data.images import InMemory, fashion_mnist
 from firsthand.dmjd.encoders import Encoder
-from firsthand.dmjd.masks import disjoint_masks, first_visible
+from firsthand.dmjd.masks import disjoint_masks
 from firsthand.dmjd.model import DMJD, Classifier, build, hidden_loss, visible_loss
 from firsthand.dmjd.recipes import embed, fine_tune, pretrain, scaled_lr
 from firsthand.kit.probes import accuracy, ridge_probe
@@ -60,13 +60,16 @@ class Run:
 
     @property
     def setting(self) -> str:
-        """Whose tuned rate applies: "single", "disjoint", "visible" or "pixels"."""
+        """Whose tuned rate applies: "single", "single long", "disjoint", "visible", "released" or "pixels"."""
         if self.views == 1 or self.borrowed is not None:
-            return "single"
-        return "pixels" if self.target == "pixels" else "visible" if self.visible else "disjoint"
+            return "single" if self.steps == STEPS else "single long"
+        if self.visible:
+            return "visible" if self.pairing == "aligned" else "released"
+        return "pixels" if self.target == "pixels" else "disjoint"
 
 
 SINGLE = Run(views=1, prediction=CORRUPTION)
+LONG_SINGLE = Run(views=1, prediction=CORRUPTION, steps=2 * STEPS)
 DISJOINT = Run()
 INDEPENDENT = Run(masking="independent")
 JOINT = Run(visible=True)
@@ -101,7 +104,9 @@ def pretrain_run(run: Run, seed: int, blr: float) -> tuple[DMJD, list[float]]:
     """Pre-train one run from scratch; the model and the loss of every step."""
     model = new_model(run, seed)
     batches = InMemory(images("train")[0], batch=run.images, flip=True)
-    lr = (run.borrowed or 1.0) * scaled_lr(blr, run.images, corruption=CORRUPTION, prediction=run.prediction)
+    # A sweep of prediction rates keeps the rate of full coverage, so that only the masks differ.
+    prediction = 1.0 if run.views > 1 else run.prediction
+    lr = (run.borrowed or 1.0) * scaled_lr(blr, run.images, corruption=CORRUPTION, prediction=prediction)
     losses = pretrain(model, batches, steps=run.steps, batch=run.images, lr=lr, warmup=WARMUP, seed=seed)
     return model.eval(), losses
 
@@ -131,7 +136,7 @@ def held_out(model: DMJD) -> tuple[float, float]:
             block=model.block,
             generator=generator,
         )[0]
-        ids = first_visible(mask, model.visible_tokens, generator=generator)
+        ids = model.draw_order(mask, generator=generator)
         latents, target = model.encode(part, ids, mask), model.targets(part)
         hidden.append(float(hidden_loss(model.decoder(latents, ids), target, mask)))
         if model.visible_branch is not None:
@@ -146,7 +151,8 @@ def losses_of(run: Run, seed: int) -> tuple[float, float]:
 
 
 def probe(encoder: Encoder, split: str = "test") -> float:
-    """Accuracy of the linear probe; on "test", or on "validation" to choose settings."""
+    """Accuracy (share) of a linear probe, ridge regression where the release has LARS; on "test", or on "validation"
+    to choose settings."""
     x, y = images("train")
     x_test, y_test = (x[VALIDATION], y[VALIDATION]) if split == "validation" else images("test")
     return ridge_probe(
@@ -167,6 +173,19 @@ def raw_pixels() -> float:
     (x, y), (x_test, y_test) = images("train"), images("test")
     flat = x[:PROBE_IMAGES].flatten(1).float().numpy()
     return 100 * ridge_probe(flat, y[:PROBE_IMAGES].numpy(), x_test.flatten(1).float().numpy(), y_test.numpy())
+
+
+@shared
+def few_pixels() -> float:
+    """Probe accuracy (percent, test) of the pixels' leading principal components, as many as a token has channels."""
+    from sklearn.decomposition import PCA
+
+    (x, y), (x_test, y_test) = images("train"), images("test")
+    flat, flat_test = (z.flatten(1).float().numpy() / 255 for z in (x[:PROBE_IMAGES], x_test))
+    reduce = PCA(new_model(DISJOINT, 0).size.width, random_state=0).fit(flat)
+    return 100 * ridge_probe(
+        reduce.transform(flat), y[:PROBE_IMAGES].numpy(), reduce.transform(flat_test), y_test.numpy()
+    )
 
 
 def tune_run(encoder: Encoder | None, lr: float, decay: float, seed: int, split: str = "test") -> float:

@@ -1,6 +1,6 @@
 """Choose learning rates: the same grid for every way to pre-train and every start, on validation pictures, one seed.
 
-`python -m firsthand.dmjd.tuning` runs it (about ten minutes on two cores) and writes the grid with its results to
+`python -m firsthand.dmjd.tuning` runs it (about twenty minutes on two cores) and writes the grid with its results to
 firsthand/evidence/dmjd_tuning.json. The seed is none of the evidence's.
 """
 
@@ -16,11 +16,24 @@ import torch
 
 from firsthand.chapters import PACKAGE
 from firsthand.dmjd.encoders import Encoder
-from firsthand.dmjd.runs import DISJOINT, JOINT, LABELS, PIXELS, SINGLE, STEPS, Run, pretrain_run, probe, tune_run
+from firsthand.dmjd.runs import (
+    DISJOINT,
+    JOINT,
+    LABELS,
+    LONG_SINGLE,
+    PIXELS,
+    RELEASED,
+    SINGLE,
+    STEPS,
+    Run,
+    pretrain_run,
+    probe,
+    tune_run,
+)  # fmt: skip
 from firsthand.kit.results import write_atomically
 
 SEED = 1000
-RUNS = {run.setting: run for run in (SINGLE, DISJOINT, JOINT, PIXELS)}
+RUNS = {run.setting: run for run in (SINGLE, LONG_SINGLE, DISJOINT, JOINT, RELEASED, PIXELS)}
 BLR = (2.5e-3, 5e-3, 1e-2, 2e-2)
 TUNE_LR = (1e-3, 2e-3, 4e-3, 8e-3)
 LAYER_DECAY = (0.65, 1.0)
