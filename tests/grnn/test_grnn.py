@@ -44,7 +44,9 @@ from firsthand.grnn import (
 )  # fmt: skip
 from firsthand.grnn.exercises import EXERCISES
 from firsthand.grnn.experiment import with_data
+from firsthand.grnn.gallery import gallery
 from firsthand.grnn.runs import LOCAL_LR, face_batch, rank_among_faces, sent, untrained_victim
+from firsthand.kit import evidence
 from firsthand.kit.exercises import Wrong
 
 SHAPE = (3, 32, 32)
@@ -379,6 +381,14 @@ def test_the_papers_grid_on_a_tiny_folder(tmp_path):
         with_data(paper, str(tmp_path / "none"))
     with pytest.raises(UserError, match="Unknown victim"):
         run(replace(small, victims=("vgg",)), device="cpu", progress=False)
+
+
+def test_the_gallery_is_the_evidences_headline():
+    stored = gallery()
+    headline = next(r for r in evidence.load("grnn")["claims"] if r["id"] == "headline-psnr")
+    assert stored["psnr"].tolist() == pytest.approx(headline["method"], abs=headline["repeats_within"])
+    # As bytes, and as found: rounding costs next to nothing.
+    assert psnr(stored["found"], stored["truth"]).tolist() == pytest.approx(stored["psnr"].tolist(), abs=0.05)
 
 
 @pytest.mark.gpu

@@ -12,7 +12,7 @@ from firsthand.convnextv2.diversity import around_grn
 from firsthand.convnextv2.fcmae import FCMAE, normalise_patches, patchify, random_mask, unpatchify
 from firsthand.convnextv2.film import SHOWN, SNAPSHOTS, film, shipped_autoencoder
 from firsthand.convnextv2.runs import VARIANTS, images
-from firsthand.kit.style import DASHES, DOUBLE, FAINT, INK, PALETTE, bare
+from firsthand.kit.style import DASHES, FAINT, INK, PALETTE, bare
 
 GREY = 0.5  # what stands for a hidden patch in a picture
 CHANNELS = 12
@@ -141,11 +141,11 @@ def render_leak(encoder: str, stage: int, hidden: float) -> tuple[Figure, str]:
     side = energy.shape[0] // 4
     unseen = mask.view(4, 4).repeat_interleave(side, 0).repeat_interleave(side, 1)
     leaked = float(change[~unseen].amax() / energy.amax())
-    fig, axes = plt.subplots(1, 3, figsize=(7.6, 2.9))
+    fig, axes = plt.subplots(1, 3, figsize=(6.2, 2.5))
     show(axes[0], torch.where(big, torch.full_like(picture, 0.5), picture)[0])
     axes[1].imshow(energy, cmap="viridis", vmin=0)
     axes[2].imshow(change, cmap="magma", vmin=0, vmax=max(float(energy.amax()), 1e-9))
-    for ax, title in zip(axes, ("picture", f"energy, stage {stage}", "change by the edit"), strict=True):
+    for ax, title in zip(axes, ("picture", f"held, stage {stage}", "changed"), strict=True):
         bare(ax)
         ax.set_title(title)
         for i, j in zip(*np.nonzero(mask.view(4, 4).numpy()), strict=True):
@@ -198,7 +198,8 @@ def render_film(step: int, network: str, block: int) -> tuple[Figure, str]:
     """
     moment = SNAPSHOTS.index(step)
     variant = next(name for name, label in LABELS.items() if label == network)
-    fig, (left, right) = plt.subplots(1, 2, figsize=(DOUBLE[0] * 0.9, 3.4), width_ratios=(1.25, 1))
+    # One above the other, so that a phone shows both large enough to read.
+    fig, (left, right) = plt.subplots(2, 1, figsize=(5.4, 6.4), height_ratios=(1, 1.25))
     draw_diversity(left, moment)
     left.set_ylim(0.33, 0.505)
     left.legend(fontsize=9, loc="lower left")

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from firsthand.grnn.attacks import Reconstruction, attack, psnr
+from firsthand.grnn.gallery import gallery
 from firsthand.grnn.gradients import last_bias_gradient, shared_gradient
 from firsthand.grnn.runs import PEOPLE, Case, face_batch, run_case, sent, untrained_victim
 from firsthand.kit import evidence
@@ -29,6 +30,30 @@ def show(ax: plt.Axes, image: Tensor) -> None:
     pixels = image.detach().clamp(0, 1).permute(1, 2, 0).squeeze().numpy()
     ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     bare(ax)
+
+
+def _two_faces(found: Tensor, truth: Tensor, quality: float) -> tuple[Figure, plt.Axes]:
+    """Found and true face above, an empty plot below: narrow enough to be read on a phone."""
+    fig = plt.figure(figsize=(5.2, 4.9))
+    grid = fig.add_gridspec(2, 2, height_ratios=(1.5, 1))
+    for column, (image, title) in enumerate(((found, f"found, {quality:.1f} dB"), (truth, "true"))):
+        ax = fig.add_subplot(grid[0, column])
+        show(ax, image)
+        ax.set_title(title)
+    return fig, fig.add_subplot(grid[1, :])
+
+
+def draw_gallery() -> Figure:
+    """All victims of the evidence, the best recovered first: truth above, found below, two rows of ten."""
+    stored = gallery()
+    order = stored["psnr"].argsort(descending=True)
+    fig, axes = plt.subplots(4, 10, figsize=(9.6, 4.2))
+    for place, victim in enumerate(order.tolist()):
+        row, column = divmod(place, 10)
+        show(axes[2 * row, column], stored["truth"][victim])
+        show(axes[2 * row + 1, column], stored["found"][victim])
+        axes[2 * row + 1, column].set_title(f"{float(stored['psnr'][victim]):.0f} dB", fontsize=8, pad=2)
+    return fig
 
 
 @lru_cache(maxsize=8)
@@ -57,15 +82,11 @@ def render_attack(progress: int, method: str) -> tuple[Figure, str]:
     at = moments[min(STOPS.index(progress), len(moments) - 1)]
     image = found.snapshots[at]
     quality = float(psnr(image.clamp(0, 1), truth)[0])
-    fig, axes = plt.subplots(1, 3, figsize=(8.4, 2.9), width_ratios=(1, 1, 1.4))
-    show(axes[0], image[0])
-    axes[0].set_title(f"found, {quality:.1f} dB")
-    show(axes[1], truth[0])
-    axes[1].set_title("true")
-    axes[2].semilogy(np.arange(1, len(found.loss) + 1), found.loss, color=PALETTE[0])
-    axes[2].axvline(max(at, 1), color=FAINT, linewidth=1.5, linestyle="-")
-    axes[2].set_xlabel("iteration")
-    axes[2].set_ylabel("attacker's loss")
+    fig, ax = _two_faces(image[0], truth[0], quality)
+    ax.semilogy(np.arange(1, len(found.loss) + 1), found.loss, color=PALETTE[0])
+    ax.axvline(max(at, 1), color=FAINT, linewidth=1.5, linestyle="-")
+    ax.set_xlabel("iteration")
+    ax.set_ylabel("attacker's loss")
     return fig, f"{method}, iteration {at}: the image found has a PSNR of {quality:.1f} dB."
 
 
@@ -94,18 +115,16 @@ def render_defence(noise: float, local_steps: int) -> tuple[Figure, str]:
     image, quality, truth = _dialled(noise, local_steps)
     curve = next(c for c in evidence.load("grnn")["curves"] if c["id"] == "noise")
     mean = np.mean(curve["values"], axis=0)
-    fig, axes = plt.subplots(1, 3, figsize=(8.4, 2.9), width_ratios=(1, 1, 1.4))
-    show(axes[0], image)
-    axes[0].set_title(f"found, {quality:.1f} dB")
-    show(axes[1], truth)
-    axes[1].set_title("true")
+    fig, ax = _two_faces(image, truth, quality)
     places = np.arange(len(curve["x"]))
-    axes[2].plot(places, mean, marker="o", color=PALETTE[0])
-    axes[2].set_xticks(places, [f"{x:g}" for x in curve["x"]])
-    axes[2].axhline(quality, color=FAINT, linewidth=1.5, linestyle="-")
-    axes[2].set_xlabel("noise")
-    axes[2].set_ylabel("PSNR (dB), stored mean")
-    words = f"Noise {noise:g} and {local_steps} local steps leave a PSNR of {quality:.1f} dB."
+    ax.plot(places, mean, marker="o", color=PALETTE[0], label="mean of five victims")
+    ax.axhline(quality, color=FAINT, linewidth=1.5, linestyle="-", label="this one")
+    ax.set_xticks(places, [f"{x:g}" for x in curve["x"]])
+    ax.set_xlabel("noise")
+    ax.set_ylabel("PSNR (dB)")
+    ax.legend(fontsize=9)
+    taken = f"{local_steps} local step{'s' * (local_steps > 1)}"
+    words = f"Noise {noise:g} and {taken} leave a PSNR of {quality:.1f} dB."
     return fig, words
 
 
@@ -142,6 +161,6 @@ def recovered_row(axes: np.ndarray, case: Case, seed: int) -> np.ndarray:
 
 
 __all__ = [
-    "DIAL_NOISE", "METHOD_WORDS", "STOPS", "recovered_row", "render_attack", "render_bias", "render_defence",
-    "scrubbed", "show",
+    "DIAL_NOISE", "METHOD_WORDS", "STOPS", "draw_gallery", "recovered_row", "render_attack", "render_bias",
+    "render_defence", "scrubbed", "show",
 ]  # fmt: skip

@@ -79,12 +79,17 @@ def card(key: str) -> Markdown:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{round(value, 3) + 0:.3g}"
+    if value is None:
+        return "–"
+    if value == int(value) and abs(value) >= 1000:  # a count
+        return f"{value:,.0f}"
+    return f"{round(value, 3) + 0:.3g}"
 
 
 def rule_words(row: dict[str, Any]) -> str:
     """The rule of a row in symbols."""
-    target, tolerance = f"{row['target']:g}", f"{row['tolerance']:g}"
+    target = f"{row['target']:,.0f}" if row["target"] == int(row["target"]) else f"{row['target']:g}"
+    tolerance = f"{row['tolerance']:g}"
     return {
         "at_least": f"≥ {target}",
         "at_most": f"≤ {target}",
