@@ -105,7 +105,7 @@ def _pixel_step(answer: Any) -> str:
             if torch.allclose(found, wrong, rtol=1e-3, atol=1e-7):
                 raise Wrong(sentence)
         raise Wrong("That is not one step of gradient descent on the squared distance.")
-    return "That is the whole attack on pixels; a few hundred such steps, with a better optimiser, and a face appears."
+    return "Many such steps and the gradients agree; whether a face appears is what a generator decides."
 
 
 def _permuted(answer: Any) -> str:
@@ -185,7 +185,7 @@ def _local_steps(answer: Any) -> str:
             if torch.allclose(found, wrong, rtol=1e-3, atol=1e-5):
                 raise Wrong(sentence)
         raise Wrong(f"With {steps} steps at a rate of {rate:g} that is not what the client sends.")
-    return "An attacker with this function matches updates instead of gradients, and several steps hide less."
+    return "An attacker with this function matches updates instead of gradients, and several steps may hide less."
 
 
 EXERCISES: dict[int, Exercise] = {
