@@ -24,7 +24,7 @@ from firsthand.kit.shared import shared
 SIZE = "micro"
 BATCH = 128
 WARMUP = 50
-LONG, SHORT = 1200, 400  # steps: the comparison of architectures, the ablations of pre-training
+LONG, SHORT = 1000, 400  # steps: the comparison of architectures, the ablations of pre-training
 DECODER = 128
 DEEPER = 4  # blocks of the deep decoder
 TUNE_BATCH = 100
