@@ -21,6 +21,23 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture
+def tiny_imagenet(tmp_path: Path) -> Path:
+    """ImageNet's layout with two classes of noise."""
+    import numpy as np
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 8), ("val", 3)):
+        for name in ("n01440764", "n01443537"):
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.integers(0, 255, (70, 90, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{name}_{number}.JPEG")
+    return tmp_path
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of the accelerator are skipped with a word where there is none."""
     import torch

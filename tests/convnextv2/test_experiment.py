@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from firsthand.convnextv2 import PRESETS, Config, build, classifier_from, layer_scales, run
 from firsthand.convnextv2.experiment import new_autoencoder, pretrained_classifier, schedule, with_data
@@ -48,20 +47,6 @@ def test_two_processes_compute_what_one_computes(tmp_path):
 
 
 # ------------------------------------------------------------------------------------------ paper's scale
-
-
-@pytest.fixture
-def tiny_imagenet(tmp_path):
-    """ImageNet's layout with two classes of noise."""
-    generator = np.random.default_rng(0)
-    for split, count in (("train", 8), ("val", 3)):
-        for name in ("n01440764", "n01443537"):
-            folder = tmp_path / split / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                pixels = generator.integers(0, 255, (70, 90, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / f"{name}_{number}.JPEG")
-    return tmp_path
 
 
 def _small(config: Config, **changes) -> Config:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from firsthand.dmjd import PRESETS, SIZES, run, scaled_lr
 from firsthand.dmjd.experiment import new_model, pretrained_classifier, schedule, with_data
@@ -63,20 +62,6 @@ def test_layer_wise_decay_as_the_release():
     assert scale("encoder.blocks.10.qkv.weight") == pytest.approx(0.65)
     names = ("encoder.downs.2.conv.weight", "encoder.convs.1.0.dwconv.bias", "encoder.position", "encoder.mix.weight")
     assert [scale(name) for name in names] == pytest.approx([0.65**12] * 4)
-
-
-@pytest.fixture
-def tiny_imagenet(tmp_path):
-    """ImageNet's layout with two classes of noise."""
-    generator = np.random.default_rng(0)
-    for split, count in (("train", 4), ("val", 2)):
-        for name in ("n01440764", "n01443537"):
-            folder = tmp_path / split / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                pixels = generator.integers(0, 255, (70, 90, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / f"{name}_{number}.JPEG")
-    return tmp_path
 
 
 @pytest.mark.slow

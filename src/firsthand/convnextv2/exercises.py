@@ -11,29 +11,7 @@ from torch import Tensor
 from firsthand.convnextv2.diversity import feature_diversity
 from firsthand.convnextv2.layers import GRN
 from firsthand.convnextv2.model import SIZES
-from firsthand.kit.exercises import Exercise, Wrong, call, need_function, need_number
-
-
-def _tensor(value: Any, shape: tuple[int, ...]) -> Tensor:
-    """A finite float64 tensor of a shape, or a sentence."""
-    try:
-        found = torch.as_tensor(np.asarray(value.detach() if isinstance(value, Tensor) else value, dtype=float))
-    except (TypeError, ValueError, RuntimeError):
-        raise Wrong(f"A {type(value).__name__} came back; an array of shape {shape} is needed.") from None
-    if tuple(found.shape) != shape:
-        raise Wrong(f"The shape is {tuple(found.shape)}; it should be {shape}.")
-    if not found.isfinite().all():
-        raise Wrong("Some values are not finite.")
-    return found
-
-
-def _compare(found: Tensor, truth: Tensor, slips: dict[str, Tensor], otherwise: str) -> None:
-    if torch.allclose(found, truth, rtol=1e-4, atol=1e-6):
-        return
-    for sentence, wrong in slips.items():
-        if torch.allclose(found, wrong, rtol=1e-4, atol=1e-6):
-            raise Wrong(sentence)
-    raise Wrong(otherwise)
+from firsthand.kit.exercises import Exercise, Wrong, call, compare, need_function, need_number, need_tensor
 
 
 def _features(seed: int, shape: tuple[int, ...]) -> Tensor:
@@ -73,14 +51,14 @@ def _gradient(answer: Any) -> str:
             value = tuple(value)
         if not isinstance(value, (tuple, list)) or len(value) != 2:
             raise Wrong("Return two arrays, the gradients for gamma and for beta.")
-        gamma, beta = (_tensor(v.squeeze() if isinstance(v, Tensor) else v, shape[-1:]) for v in value)
+        gamma, beta = (need_tensor(v.squeeze() if isinstance(v, Tensor) else v, shape[-1:]) for v in value)
         assert layer.beta.grad is not None
         assert layer.gamma.grad is not None
         slips = {
             "For beta you average over sites; the derivative is a sum.": delta.mean((0, 1)),
             "The order is gamma first, then beta.": layer.gamma.grad,
         }
-        _compare(beta, layer.beta.grad, slips, "The gradient for beta is the sum of delta over sites.")
+        compare(beta, layer.beta.grad, slips, "The gradient for beta is the sum of delta over sites.")
         product = delta * x
         slips = {
             "For gamma you left out the share N: the layer multiplies X by N.": product.sum((0, 1)),
@@ -89,12 +67,12 @@ def _gradient(answer: Any) -> str:
             / shape[-1],
             "For gamma you average over sites; the derivative is a sum.": (product * share).mean((0, 1)),
         }
-        _compare(gamma, layer.gamma.grad, slips, "The gradient for gamma is not the sum of delta X N over sites.")
+        compare(gamma, layer.gamma.grad, slips, "The gradient for gamma is not the sum of delta X N over sites.")
     return "A layer that is the identity still knows which way to go, because only one factor of the product is zero."
 
 
 def _shift(answer: Any) -> str:
-    beta = _tensor(answer, (4,))
+    beta = need_tensor(answer, (4,))
     worst = 1.0
     for seed in range(4):
         copies = _features(seed, (1, 5, 5, 1)).abs().expand(1, 5, 5, 4)

@@ -12,29 +12,7 @@ from torch import Tensor
 from firsthand.dmjd.hog import hog_cells
 from firsthand.dmjd.masks import counts, disjoint_masks, variance_ratio, views_needed, visible_order
 from firsthand.dmjd.model import visible_loss
-from firsthand.kit.exercises import Exercise, Wrong, call, need_function, need_number
-
-
-def _tensor(value: Any, shape: tuple[int, ...]) -> Tensor:
-    """A finite float64 tensor of a shape, or a sentence."""
-    try:
-        found = torch.as_tensor(np.asarray(value.detach() if isinstance(value, Tensor) else value, dtype=float))
-    except (TypeError, ValueError, RuntimeError):
-        raise Wrong(f"A {type(value).__name__} came back; an array of shape {shape} is needed.") from None
-    if tuple(found.shape) != shape:
-        raise Wrong(f"The shape is {tuple(found.shape)}; it should be {shape}.")
-    if not found.isfinite().all():
-        raise Wrong("Some values are not finite.")
-    return found
-
-
-def _compare(found: Tensor, truth: Tensor, slips: dict[str, Tensor], otherwise: str) -> None:
-    if torch.allclose(found, truth.double(), rtol=1e-4, atol=1e-5):
-        return
-    for sentence, wrong in slips.items():
-        if wrong.shape == found.shape and torch.allclose(found, wrong.double(), rtol=1e-4, atol=1e-5):
-            raise Wrong(sentence)
-    raise Wrong(otherwise)
+from firsthand.kit.exercises import Exercise, Wrong, call, compare, need_function, need_number, need_tensor
 
 
 def _views(answer: Any) -> str:
@@ -66,7 +44,7 @@ def _second(answer: Any) -> str:
     for cells, corruption in ((64, 0.6), (49, 0.75), (36, 0.5)):
         first = disjoint_masks(1, int(cells**0.5), corruption, generator=torch.Generator().manual_seed(cells))[0, 0]
         hidden = int(first.sum())
-        tries = [_tensor(call(function, first.clone()), (cells,)).bool() for _ in range(6)]
+        tries = [need_tensor(call(function, first.clone()), (cells,)).bool() for _ in range(6)]
         for second in tries:
             if torch.equal(second, ~first) and hidden != cells - hidden:
                 raise Wrong(f"The complement hides {cells - hidden} tokens; every view must hide {hidden}.")
@@ -113,7 +91,7 @@ def _pairing(answer: Any) -> str:
         ids = visible_order(disjoint_masks(4, 6, 0.6, generator=generator)[0], generator=generator)
         count = ids.shape[1]
         truth = target.gather(1, ids.unsqueeze(-1).expand(-1, -1, 5))
-        found = _tensor(call(function, target.clone(), ids.clone()), (4, count, 5))
+        found = need_tensor(call(function, target.clone(), ids.clone()), (4, count, 5))
         raster = ids.sort(-1).values
         slips = {
             "That is the released order: the targets are right, but in raster order.": target.gather(
@@ -125,7 +103,7 @@ def _pairing(answer: Any) -> str:
                 1, ids.argsort(-1).unsqueeze(-1).expand(-1, -1, 5)
             ),
         }
-        _compare(found, truth, slips, "These are not the targets of the tokens that ids names.")
+        compare(found, truth, slips, "These are not the targets of the tokens that ids names.")
         assert float(visible_loss(truth, target, ids)) == 0
     return "With these targets an oracle's loss is zero, and that is the property test that catches the bug."
 
@@ -134,7 +112,7 @@ def _best(answer: Any) -> str:
     function = need_function(answer, 1)
     for seed in range(3):
         target = torch.randn(7, 4, generator=torch.Generator().manual_seed(seed)).exp()
-        found = _tensor(call(function, target.clone()), (7, 4))
+        found = need_tensor(call(function, target.clone()), (7, 4))
         middle = target.mean(0, keepdim=True).expand(7, -1)
         slips = {
             "That is right only if every prediction meets its own target; here it may meet any of them.": target,
@@ -145,7 +123,7 @@ def _best(answer: Any) -> str:
             "Averaged over the wrong axis.": target.mean(1, keepdim=True).expand(-1, 4),
             "Zero is the best only where targets average to zero.": torch.zeros(7, 4),
         }
-        _compare(found, middle, slips, "That is not what minimises the expected squared error.")
+        compare(found, middle, slips, "That is not what minimises the expected squared error.")
     return "One answer for all tokens: the branch learns what the picture is like on average, not where what is."
 
 
@@ -156,7 +134,7 @@ def _histogram(answer: Any) -> str:
         padded = torch.zeros(1, 1, 24, 24, dtype=torch.uint8)
         padded[0, 0, 7:17, 7:17] = pixels
         truth = hog_cells(padded)[0, 0, 1, 1]
-        found = _tensor(call(function, pixels.numpy().copy()), (9,))
+        found = need_tensor(call(function, pixels.numpy().copy()), (9,))
         x = pixels.double()
         row, column = x[2:, 1:-1] - x[:-2, 1:-1], x[1:-1, 2:] - x[1:-1, :-2]
 
@@ -173,7 +151,7 @@ def _histogram(answer: Any) -> str:
             "Orientation is unsigned: take it modulo 180 degrees.": by(angle % 360, 40, size) / 64,
             "Each pixel votes with its magnitude, not with one.": by(angle % 180, 20, torch.ones_like(size)) / 64,
         }
-        _compare(found, truth, slips, "That is not the cell's histogram.")
+        compare(found, truth, slips, "That is not the cell's histogram.")
     return "Nine numbers for sixty-four pixels: which way the edges run, and how strong they are."
 
 

@@ -12,17 +12,7 @@ from torch import Tensor
 from firsthand.grnn.gradients import cross_entropy, shared_gradient, split_gradient, wasserstein
 from firsthand.grnn.networks import LeNet
 from firsthand.grnn.runs import face_batch, untrained_victim
-from firsthand.kit.exercises import Exercise, Wrong, call, need_function, need_number
-
-
-def _array(value: Any, shape: tuple[int, ...]) -> Tensor:
-    try:
-        found = torch.as_tensor(np.asarray(value.detach() if isinstance(value, Tensor) else value, dtype=float))
-    except (TypeError, ValueError):
-        raise Wrong(f"A {type(value).__name__} came back; an array of shape {shape} is needed.") from None
-    if tuple(found.shape) != shape:
-        raise Wrong(f"The shape is {tuple(found.shape)}; it should be {shape}.")
-    return found
+from firsthand.kit.exercises import Exercise, Wrong, call, need_function, need_number, need_tensor
 
 
 def _label(answer: Any) -> str:
@@ -57,7 +47,7 @@ def _two_layers(answer: Any) -> str:
         loss = cross_entropy(model.fc3(torch.sigmoid(model.fc2(torch.sigmoid(hidden)))), y)
         delta, weight = torch.autograd.grad(loss, [hidden, model.fc1.weight])
         value = call(function, weight.clone(), delta.clone())
-        found = _array(value, tuple(truth.shape))
+        found = need_tensor(value, tuple(truth.shape))
         if torch.allclose(found, truth, rtol=1e-4, atol=1e-5):
             continue
         one_row = weight[int(delta.sum(0).abs().argmax())] / delta.sum(0).abs().max() * delta.sum(0).abs().max().sign()
@@ -89,7 +79,7 @@ def _pixel_step(answer: Any) -> str:
             return torch.autograd.grad(distance(fake - true), u)[0]
 
         value = call(function, model, true.clone(), raw.clone(), y, rate)
-        found = _array(value, tuple(x.shape)).float()
+        found = need_tensor(value, tuple(x.shape)).float()
         down = slope(torch.sigmoid, lambda d: d.square().sum())
         if torch.allclose(found, raw - rate * down, rtol=1e-3, atol=1e-5):
             continue
@@ -167,7 +157,7 @@ def _local_steps(answer: Any) -> str:
         images = x.clone().requires_grad_()
         value = call(function, model, images, y, steps, rate)
         truth = _weights_sent(model, x, y, steps, rate)
-        found = _array(value, tuple(truth.shape)).float()
+        found = need_tensor(value, tuple(truth.shape)).float()
         if torch.allclose(found, truth, rtol=1e-2, atol=1e-4):
             if not (isinstance(value, Tensor) and value.requires_grad):
                 raise Wrong("Right, but an attacker must differentiate it with respect to x: keep the graph.")

@@ -10,10 +10,13 @@ import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from firsthand.chapters import chapter
 from firsthand.errors import UserError
+
+if TYPE_CHECKING:  # this module is imported before torch is needed
+    from torch import Tensor
 
 
 class Wrong(Exception):
@@ -115,6 +118,38 @@ def need_number(answer: Any) -> float:
     if number != number or number in (float("inf"), float("-inf")):
         raise Wrong(f"A finite number is asked for; this is {number}.")
     return number
+
+
+def need_tensor(answer: Any, shape: tuple[int, ...]) -> Tensor:
+    """The answer as a finite float64 tensor of a shape, whatever kind of array it is."""
+    import numpy as np
+    import torch
+
+    try:
+        plain = answer.detach() if isinstance(answer, torch.Tensor) else answer
+        found = torch.as_tensor(np.asarray(plain, dtype=float))
+    except (TypeError, ValueError, RuntimeError):
+        raise Wrong(f"A {type(answer).__name__} came back; an array of shape {shape} is needed.") from None
+    if tuple(found.shape) != shape:
+        raise Wrong(f"The shape is {tuple(found.shape)}; it should be {shape}.")
+    if not found.isfinite().all():
+        raise Wrong("Some values are not finite.")
+    return found
+
+
+def compare(found: Tensor, truth: Tensor, slips: dict[str, Tensor], otherwise: str) -> None:
+    """Nothing if an answer is the truth; else the sentence of the slip that gives it, or the other one."""
+    import torch
+
+    def same(other: Tensor) -> bool:
+        return other.shape == found.shape and torch.allclose(found, other.double(), rtol=1e-4, atol=1e-6)
+
+    if same(truth):
+        return
+    for sentence, wrong in slips.items():
+        if same(wrong):
+            raise Wrong(sentence)
+    raise Wrong(otherwise)
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
