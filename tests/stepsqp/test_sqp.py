@@ -119,8 +119,15 @@ def test_the_model_keeps_its_promise_and_tau_never_rises():
 
 
 def test_rounding_kills_the_naive_merit_parameter():
-    naive, safe = (step_search_sqp(PROBLEMS["HS48"], naive_q=flag) for flag in (True, False))
-    assert float(safe.kkt.min()) < 1e-6 < 1e-3 < float(naive.kkt.min())
+    """Over forty runs that round differently: what becomes of a single one depends on the processor."""
+    oracle = NoisyOracle(epsilon_g=1e-9)
+    naive, safe = (
+        step_search_sqp(PROBLEMS["HS50"], oracle, seeds=range(40), iterations=300, naive_q=flag)
+        for flag in (True, False)
+    )
+    assert float((safe.kkt.amin(1) < 1e-6).double().mean()) == 1
+    assert float((naive.kkt.amin(1) < 1e-6).double().mean()) < 0.5
+    assert float(naive.tau[:, -1].max()) < 1e-6 < float(safe.tau[:, -1].min())
 
 
 def test_a_singular_start_ends_the_run_and_no_other():

@@ -10,6 +10,7 @@ import torch
 
 from firsthand.kit.exercises import Exercise, Wrong, call, need_function, need_number
 from firsthand.stepsqp.measures import GARBAGE
+from firsthand.stepsqp.oracles import NoisyOracle
 from firsthand.stepsqp.problems import PROBLEMS
 from firsthand.stepsqp.sqp import solve_direction, step_search_sqp, update_tau
 
@@ -65,12 +66,21 @@ def _collapse(answer: Any) -> str:
         raise Wrong(f"Answer with a name from PROBLEMS, such as {next(iter(PROBLEMS))!r}.")
     if answer == "HS61":
         raise Wrong("HS61 cannot be started at all: its system is singular.")
-    best = [float(step_search_sqp(PROBLEMS[answer], naive_q=naive).kkt.min()) for naive in (True, False)]
-    if best[0] < 100 * max(best[1], 1e-12):
+    if answer == "HS50":
+        raise Wrong("HS50 is the example of the text; name another one.")
+    # A single exact run may be lucky on one processor and not on the next; forty that round differently are not.
+    oracle = NoisyOracle(epsilon_g=1e-9)
+    lost = []
+    for naive in (True, False):
+        trace = step_search_sqp(PROBLEMS[answer], oracle, seeds=range(40), iterations=300, naive_q=naive)
+        lost.append(float((trace.kkt.nan_to_num(1.0).amin(1) > 1e-6).double().mean()))
+    if lost[1] > 0.05:
+        raise Wrong(f"On {answer} three hundred steps are too few for c·y as well, so there is nothing to lose.")
+    if lost[0] < 0.2:
         start = float(PROBLEMS[answer].constraints(PROBLEMS[answer].x0).abs().sum())
         reason = "it starts infeasible" if start > 1e-9 else "its iterates move off the constraints"
-        raise Wrong(f"On {answer} both ways do about as well ({best[0]:.0e} and {best[1]:.0e}): {reason}.")
-    return f"On {answer} the difference leaves an error of {best[0]:.0e}, c·y one of {best[1]:.0e}."
+        raise Wrong(f"On {answer} both ways do about as well: {reason}.")
+    return f"On {answer} the difference loses runs that c·y solves."
 
 
 def _acceptance(answer: Any) -> str:
