@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import numpy as np
 from jsonschema import Draft202012Validator
 from tqdm import tqdm
 
@@ -281,37 +280,17 @@ def _compact_lists(text: str) -> str:
 # ------------------------------------------------------------------------------------------- verifying
 
 
-def measured_elsewhere(content: dict[str, Any]) -> bool:
-    """True where the values come from another model of processor than this machine's."""
-    return content["environment"]["processor"] != processor()
-
-
-def differs(claim: Claim, row: dict[str, Any], seed: int, *, elsewhere: bool = False) -> str | None:
-    """Recompute one cell and say how it differs from the stored one, or None.
-
-    Args:
-        claim, row, seed: which cell.
-        elsewhere: the row was measured on another model of processor. Two of them round differently, and a search or
-            a training then takes another path, as with another seed; a value of a claim that is not exact may
-            therefore lie as far from the stored one as the stored seeds lie from each other.
-    """
+def differs(claim: Claim, row: dict[str, Any], seed: int) -> str | None:
+    """Recompute one cell and say how it differs from the stored one, or None."""
     cell = measure_cell(claim, seed)
     if cell["not_tested"] is not None:
         return None if row["not_tested"] else f"{claim.id}, seed {seed}: {cell['not_tested']}"
     index = row["seeds"].index(seed)
     stored = [row["method"][index], None if row["baseline"] is None else row["baseline"][index]]
     for what, old, new in zip(("method", "baseline"), stored, (cell["method"], cell["baseline"]), strict=True):
-        spread = _spread(row[what]) if elsewhere and claim.rule != "exact" else 0.0
-        if not _same(old, new, max(claim.repeats_within, spread)):
+        if not _same(old, new, claim.repeats_within):
             return f"{claim.id}, seed {seed}, {what}: stored {old}, recomputed {new}"
     return None
-
-
-def _spread(values: list[Any] | None) -> float:
-    """Largest difference between two seeds' values, at the same place where a value is a sequence."""
-    if values is None or any(value is None for value in values):
-        return 0.0
-    return float(np.ptp(np.asarray(values, dtype=float), axis=0).max())
 
 
 def _same(old: Any, new: Any, tolerance: float) -> bool:
@@ -330,16 +309,14 @@ def verify(key: str, *, workers: int = 1) -> list[str]:
     if unknown:
         return [f"{name}: stored, but no longer a claim" for name in unknown]
     jobs: Iterable[Any] = (
-        joblib.delayed(_differs_by_name)(key, row, seed, measured_elsewhere(content))
-        for row in content["claims"]
-        for seed in row["seeds"]
+        joblib.delayed(_differs_by_name)(key, row, seed) for row in content["claims"] for seed in row["seeds"]
     )
     return [line for line in joblib.Parallel(n_jobs=workers)(jobs) if line]
 
 
-def _differs_by_name(key: str, row: dict[str, Any], seed: int, elsewhere: bool) -> str | None:
+def _differs_by_name(key: str, row: dict[str, Any], seed: int) -> str | None:
     claim = next(claim for claim in claims_of(key) if claim.id == row["id"])
-    return differs(claim, row, seed, elsewhere=elsewhere)
+    return differs(claim, row, seed)
 
 
 # ------------------------------------------------------------------------------------------ provenance
