@@ -1,0 +1,227 @@
+"""Pictures of words: rendered from free fonts in several domains, or read from a folder of one's own.
+
+Images are uint8 tensors (N, channels, height, width); texts are lists of strings. Ours: the sizes, the domains, the
+corruptions. The layouts of the real sets follow their published archives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from firsthand.errors import UserError
+
+DIGITS = "0123456789"
+ALPHANUMERIC = DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+SIZE = (24, 72)  # height, width
+
+
+@dataclass(frozen=True)
+class Domain:
+    """How words look.
+
+    Attributes:
+        name: in tables.
+        fonts: file names in matplotlib's font folder, or whole paths.
+        ink, paper: grey levels of strokes and ground.
+        noise: standard deviation in grey levels.
+        angle: words are turned by up to so many degrees either way.
+    """
+
+    name: str
+    fonts: tuple[str, ...]
+    ink: int
+    paper: int
+    noise: float
+    angle: float
+
+
+#: Two clients' worlds: dark print on light paper; light signs on a dark ground, turned and noisy.
+PRINT = Domain("print", ("DejaVuSans.ttf", "DejaVuSerif.ttf", "STIXGeneral.ttf"), 30, 225, 6.0, 0.0)
+SIGN = Domain("sign", ("DejaVuSans-Bold.ttf", "DejaVuSansMono.ttf", "DejaVuSerif-Italic.ttf"), 215, 60, 15.0, 4.0)
+
+
+@cache
+def _font(name: str, points: int) -> ImageFont.FreeTypeFont:
+    import matplotlib
+
+    path = Path(name) if Path(name).is_absolute() else Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
+    try:
+        return ImageFont.truetype(str(path), points)
+    except OSError:
+        raise UserError(f"{path.name} is missing or not a font.") from None
+
+
+def font_files(folder: str | Path) -> tuple[str, ...]:
+    """The .ttf and .otf files of a folder, as a domain takes them.
+
+    Raises:
+        UserError: no such folder, or no font in it.
+    """
+    found = tuple(str(file.resolve()) for file in sorted(Path(folder).glob("*")) if file.suffix in (".ttf", ".otf"))
+    if not found:
+        raise UserError(f"{Path(folder).name} holds no .ttf or .otf file.")
+    return found
+
+
+def render(text: str, domain: Domain, rng: np.random.Generator, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """One word as uint8 (height, width): as large as fits, a little out of place, turned, and noisy."""
+    height, width = size
+    name = domain.fonts[rng.integers(len(domain.fonts))]
+    points = int(rng.integers(int(0.62 * height), int(0.8 * height) + 1))
+    font = _font(name, points)
+    left, top, right, bottom = font.getbbox(text)
+    while (right - left > width - 4 or bottom - top > height - 4) and points > 5:
+        points -= 1
+        font = _font(name, points)
+        left, top, right, bottom = font.getbbox(text)
+    picture = Image.new("L", (width, height), domain.paper)
+    room = (width - (right - left), height - (bottom - top))
+    shift = [r / 2 + rng.uniform(-0.25, 0.25) * r for r in room]
+    ImageDraw.Draw(picture).text((shift[0] - left, shift[1] - top), text, font=font, fill=domain.ink)
+    if domain.angle:
+        turn = rng.uniform(-domain.angle, domain.angle)
+        picture = picture.rotate(turn, resample=Image.Resampling.BICUBIC, fillcolor=domain.paper)
+    pixels = np.asarray(picture, dtype=float) + domain.noise * rng.standard_normal(size)
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
+def word_images(
+    count: int, domain: Domain, *, alphabet: str = DIGITS, length: int = 3, seed: int = 0, size: tuple[int, int] = SIZE
+) -> tuple[Tensor, list[str]]:
+    """Random words of a domain: the same arguments give the same pixels.
+
+    Args:
+        count: N.
+        domain: their look.
+        alphabet: letters are drawn from it with equal chance; a part of one is label skew.
+        length: letters a word.
+        seed: of texts, fonts, places and noise.
+        size: height and width in pixels.
+
+    Returns:
+        images uint8 (N, 1, height, width) and texts.
+    """
+    rng = np.random.default_rng([seed, count, length])
+    texts = ["".join(alphabet[i] for i in rng.integers(len(alphabet), size=length)) for _ in range(count)]
+    pixels = np.stack([render(text, domain, rng, size) for text in texts])
+    return torch.from_numpy(pixels).unsqueeze(1), texts
+
+
+def random_texts(texts: Sequence[str], alphabet: str = DIGITS, *, share: float = 1.0, seed: int = 0) -> list[str]:
+    """A corrupted client: this share of the texts is replaced by random ones of the same length."""
+    rng = np.random.default_rng([seed, 11])
+    chosen = rng.random(len(texts)) < share
+    return [
+        "".join(alphabet[i] for i in rng.integers(len(alphabet), size=len(text))) if hit else text
+        for text, hit in zip(texts, chosen, strict=True)
+    ]
+
+
+def swap_letters(texts: Sequence[str], first: str, second: str) -> list[str]:
+    """A quieter corruption: two letters change places in all texts."""
+    table = str.maketrans(first + second, second + first)
+    return [text.translate(table) for text in texts]
+
+
+# ------------------------------------------------------------------------------------------ real sets
+
+
+def read_mjsynth(folder: str | Path, split: str = "train") -> list[tuple[Path, str]]:
+    """Pictures and words of an unpacked MJSynth (Synth90K): annotation_<split>.txt names files like 1/2/5_Word_77.jpg.
+
+    Raises:
+        UserError: the annotation is missing or a line of it is damaged.
+    """
+    listing = Path(folder) / f"annotation_{split}.txt"
+    if not listing.is_file():
+        raise UserError(f"{listing.name} is missing in {Path(folder).name}; an unpacked MJSynth has it.")
+    pairs = []
+    for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), 1):
+        name = line.split(" ")[0]
+        parts = Path(name).stem.split("_")
+        if len(parts) != 3 or not parts[1]:
+            raise UserError(f"{listing.name}, line {number}: {name[:80]!r} is not of the form number_word_number.jpg.")
+        pairs.append((Path(folder) / name, parts[1]))
+    return pairs
+
+
+def read_iiit5k(folder: str | Path, split: str = "test") -> list[tuple[Path, str]]:
+    """Pictures and words of an unpacked IIIT5K: <split>data.mat holds ImgName and GroundTruth of every picture.
+
+    Raises:
+        UserError: the .mat file is missing, damaged, or of another layout.
+    """
+    from scipy.io import loadmat
+
+    file = Path(folder) / f"{split}data.mat"
+    if not file.is_file():
+        raise UserError(f"{file.name} is missing in {Path(folder).name}; an unpacked IIIT5K has it.")
+    try:
+        rows = loadmat(file, squeeze_me=True)[f"{split}data"]
+        return [(Path(folder) / str(row["ImgName"]), str(row["GroundTruth"])) for row in np.atleast_1d(rows)]
+    except Exception:  # scipy raises many kinds for a damaged file
+        raise UserError(f"{file.name} is damaged or does not hold {split}data with ImgName and GroundTruth.") from None
+
+
+def load_words(
+    pairs: Iterable[tuple[Path, str]], *, alphabet: str = ALPHANUMERIC, size: tuple[int, int] = (32, 100),
+    channels: int = 3, shortest: int = 1,
+) -> tuple[Tensor, list[str], list[str]]:  # fmt: skip
+    """Open pictures and scale them to one size, whatever their shape, as the released code does in training.
+
+    Args:
+        pairs: as `read_mjsynth` and `read_iiit5k` give them.
+        alphabet: words are put into capitals; one with another letter is left out.
+        size: height and width.
+        channels: 1 or 3.
+        shortest: shorter words are left out (the released test takes 3).
+
+    Returns:
+        images uint8 (N, channels, height, width), texts, and a sentence for everything left out.
+    """
+    images, texts, left_out = [], [], []
+    for path, text in pairs:
+        word = text.upper()
+        if len(word) < shortest or set(word) - set(alphabet):
+            left_out.append(f"{path.name}: {text!r} is too short or has a letter outside the alphabet")
+            continue
+        try:
+            with Image.open(path) as picture:
+                pixels = picture.convert("RGB" if channels == 3 else "L").resize((size[1], size[0]))
+        except FileNotFoundError:
+            left_out.append(f"{path.name}: missing")
+            continue
+        except (OSError, SyntaxError):  # what Pillow raises for a damaged picture
+            left_out.append(f"{path.name}: damaged")
+            continue
+        array = np.asarray(pixels).reshape(*size, channels).transpose(2, 0, 1)
+        images.append(torch.from_numpy(array.copy()))
+        texts.append(word)
+    if not images:
+        raise UserError(
+            f"No picture could be read; the first reason: {left_out[0] if left_out else 'the list is empty'}."
+        )
+    return torch.stack(images), texts, left_out
+
+
+def encode(texts: Sequence[str], alphabet: str = DIGITS) -> Tensor:
+    """Texts as numbers of letters (N, longest) int64, filled up with -1.
+
+    Raises:
+        ValueError: a letter that the alphabet lacks.
+    """
+    rows = torch.full((len(texts), max(map(len, texts), default=0)), -1)
+    for row, text in enumerate(texts):
+        for column, letter in enumerate(text):
+            if letter not in alphabet:
+                raise ValueError(f"Text {row} ({text!r}) has the letter {letter!r}, which the alphabet lacks.")
+            rows[row, column] = alphabet.index(letter)
+    return rows

@@ -1,0 +1,289 @@
+"""Rounds of federated learning in one process: clients train, strategies weight, bad updates are turned away by name.
+
+A model's state is one float32 vector (P,): parameters and floating-point buffers, so batch norm's statistics are
+averaged with the weights, as in the released code. N clients, R rounds.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from firsthand.fedboost.network import evaluate
+from firsthand.fedboost.strategies import Reports, Strategy, fedavg
+from firsthand.fedboost.weights import aggregate, mix, slice_weights
+
+
+class ClientLost(Exception):
+    """Raised where a client does not answer; the round goes on without it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a federation learns.
+
+    Attributes:
+        make: a model with its initial weights.
+        loss: (outputs, targets) to a scalar.
+        right: (outputs, targets) to (n,) bool.
+        optimizer: from parameters; it stays on the client, with its state, from round to round.
+        batch: examples a step.
+        clip: largest norm of a gradient, or None.
+    """
+
+    make: Callable[[], nn.Module]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    right: Callable[[Tensor, Tensor], Tensor]
+    optimizer: Callable[..., torch.optim.Optimizer]
+    batch: int = 32
+    clip: float | None = None
+
+
+def _floating(model: nn.Module) -> list[Tensor]:
+    return [value for value in model.state_dict().values() if value.is_floating_point()]
+
+
+def get_state(model: nn.Module) -> np.ndarray:
+    """The model's state (P,) float32."""
+    return torch.cat([value.detach().flatten().cpu() for value in _floating(model)]).numpy()
+
+
+def set_state(model: nn.Module, state: np.ndarray) -> None:
+    """Write a state (P,) into a model."""
+    values = _floating(model)
+    if state.shape != (sum(v.numel() for v in values),):
+        raise ValueError(f"The state has shape {state.shape}; this model has {sum(v.numel() for v in values)} numbers.")
+    parts = torch.from_numpy(np.ascontiguousarray(state, dtype=np.float32)).split([v.numel() for v in values])
+    with torch.no_grad():
+        for value, part in zip(values, parts, strict=True):
+            value.copy_(part.view_as(value))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a client tells after its local epochs: update (P,), mean training loss and score, number of examples, and
+    the loss of the model it was given."""
+
+    update: np.ndarray
+    train_loss: float
+    train_score: float
+    size: int
+    start_loss: float = float("nan")
+
+
+class Client:
+    """One holder of data. The last tenth of it, in its own order, is kept for validation.
+
+    Args:
+        task: what is learnt.
+        x, y: its examples.
+        name: in sentences about it.
+        seed: of the order of its batches.
+        held_out: share kept for validation.
+    """
+
+    def __init__(
+        self, task: Task, x: Tensor, y: Tensor, *, name: str = "client", seed: int = 0, held_out: float = 0.1
+    ) -> None:
+        cut = len(x) - max(1, round(held_out * len(x)))
+        self.task, self.name, self.seed = task, name, seed
+        self.x, self.y, self.x_held, self.y_held = x[:cut], y[:cut], x[cut:], y[cut:]
+        self.model = task.make()
+        self.optimizer = task.optimizer(self.model.parameters())
+        self.rounds = 0
+
+    def fit(self, state: np.ndarray, epochs: int, *, proximal: float = 0.0, start_loss: bool = False) -> Fit:
+        """Train from a global state; `proximal` is FedProx's mu."""
+        set_state(self.model, state)
+        before = evaluate(self.model, self.x, self.y, self.task.loss, self.task.right)[0] if start_loss else np.nan
+        self.model.train()
+        anchor = [p.detach().clone() for p in self.model.parameters()] if proximal else []
+        order = np.random.default_rng([self.seed, self.rounds])
+        self.rounds += 1
+        losses, hits, seen = 0.0, 0, 0
+        for _ in range(epochs):
+            for rows in torch.from_numpy(order.permutation(len(self.x))).split(self.task.batch):
+                outputs = self.model(self.x[rows])
+                loss = self.task.loss(outputs, self.y[rows])
+                losses, seen = losses + float(loss.detach()) * len(rows), seen + len(rows)
+                hits += int(self.task.right(outputs, self.y[rows]).sum())
+                for p, old in zip(self.model.parameters(), anchor, strict=False):
+                    loss = loss + proximal / 2 * (p - old).square().sum()
+                self.optimizer.zero_grad()
+                loss.backward()
+                if self.task.clip:
+                    nn.utils.clip_grad_norm_(self.model.parameters(), self.task.clip)
+                self.optimizer.step()
+        update = state.astype(np.float64) - get_state(self.model)
+        return Fit(update, losses / seen, hits / seen, len(self.x), before)
+
+    def evaluate(self, state: np.ndarray) -> tuple[float, float]:
+        """Loss and score of a state on what this client kept for validation."""
+        set_state(self.model, state)
+        return evaluate(self.model, self.x_held, self.y_held, self.task.loss, self.task.right)
+
+
+def refusal(fit: Fit, size: int) -> str | None:
+    """Why an update is turned away, or None."""
+    update = np.asarray(fit.update)
+    if update.shape != (size,):
+        return f"its update has shape {update.shape}, not ({size},)"
+    if not np.issubdtype(update.dtype, np.floating):
+        return f"its update is of type {update.dtype}, not of floating point"
+    if not np.isfinite(update).all():
+        return "its update is not finite"
+    if not np.isfinite(fit.train_loss) or fit.train_loss < 0:
+        return f"its training loss is {fit.train_loss}"
+    if not (0 <= fit.train_score <= 1):
+        return f"its training score is {fit.train_score}"
+    if fit.size < 1:
+        return f"it reports {fit.size} examples"
+    return None
+
+
+@dataclass
+class History:
+    """What happened.
+
+    Attributes:
+        weights: (R, N) of every client, nan where it was left out or the strategy has none.
+        train_loss: (R, N). validation: (R, N, N), [i, j] = model i on client j's data, nan where not asked for.
+        scores: {test: (R,)} of the global model.
+        events: one sentence for everything that was turned away or lost.
+        state: the last global state (P,).
+    """
+
+    weights: np.ndarray
+    train_loss: np.ndarray
+    validation: np.ndarray
+    scores: dict[str, np.ndarray]
+    events: list[str] = field(default_factory=list)
+    state: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def mean_score(self) -> np.ndarray:
+        """(R,) mean over tests."""
+        return np.mean(list(self.scores.values()), axis=0)
+
+    def worst_score(self) -> np.ndarray:
+        """(R,) least over tests: a mean can hide a client that was given up."""
+        return np.min(list(self.scores.values()), axis=0)
+
+
+#: States (n, P) to losses and scores (n, n), [i, j] = state i on the validation data of client j.
+Validate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def combine_round(
+    state: np.ndarray, fits: Sequence[Fit], strategy: Strategy, validate: Validate, *, keep: float | None = None,
+    slices: int | None = None,
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:  # fmt: skip
+    """The server's part of a round.
+
+    Args:
+        state: global (P,).
+        fits: of the clients that answered.
+        strategy: how they are weighted.
+        validate: asks the clients.
+        keep: None: clients validate each other's models as they are; else their mixtures.
+        slices: None: real weights; S: whole slices, as encrypted numbers need.
+
+    Returns:
+        new global state, weights (n,) or None, validation losses (n, n).
+    """
+    updates = np.stack([fit.update for fit in fits])
+    losses = scores = np.full((len(fits), len(fits)), np.nan)
+    if strategy.validates:
+        mixed = keep is not None and len(fits) > 1
+        losses, scores = validate(state - (mix(updates, keep=keep, slices=slices) if mixed else updates))  # type: ignore[arg-type]
+    if strategy.weigh is None:
+        return (state - strategy.reduce(updates)).astype(np.float32), None, losses
+    p = strategy.weigh(
+        Reports(
+            updates, np.array([f.size for f in fits]), np.array([f.train_loss for f in fits]),
+            np.array([f.train_score for f in fits]), losses, scores, np.array([f.start_loss for f in fits]),
+        )
+    )  # fmt: skip
+    if slices is not None:
+        p = slice_weights(p, slices) / slices
+    return (state - aggregate(updates, p)).astype(np.float32), p, losses
+
+
+def federate(
+    clients: Sequence[Client], strategy: Strategy, *, rounds: int, epochs: int = 1,
+    tests: Mapping[str, tuple[Tensor, Tensor]] | None = None, keep: float | None = None, slices: int | None = None,
+    warmup: int = 0, tamper: Callable[[int, Client, Fit], Fit] | None = None,
+) -> History:  # fmt: skip
+    """Train together.
+
+    Args:
+        clients: all of one task.
+        strategy: one of STRATEGIES.
+        rounds: R. epochs: local ones a round, E.
+        tests: {name: (x, y)} on which the global model is scored after every round.
+        keep, slices: as `combine_round`.
+        warmup: rounds with equal weights before the strategy's begin.
+        tamper: changes what a client sends, or raises `ClientLost`: for attacks and tests.
+    """
+    task, tests = clients[0].task, tests or {}
+    model = task.make()
+    state = get_state(model)
+    total = len(clients)
+    history = History(
+        np.full((rounds, total), np.nan), np.full((rounds, total), np.nan), np.full((rounds, total, total), np.nan),
+        {name: np.zeros(rounds) for name in tests},
+    )  # fmt: skip
+    for number in range(rounds):
+        alive, fits = [], []
+        for index, client in enumerate(clients):
+            try:
+                fit = client.fit(state, epochs, proximal=strategy.proximal, start_loss=strategy.start_loss)
+                fit = tamper(number, client, fit) if tamper else fit
+            except ClientLost:
+                history.events.append(f"Round {number + 1}: {client.name} did not answer and was left out.")
+                continue
+            reason = refusal(fit, len(state))
+            if reason:
+                history.events.append(f"Round {number + 1}: {client.name} was left out, {reason}.")
+                continue
+            alive.append(index)
+            fits.append(fit)
+        if fits:
+            chosen = fedavg() if number < warmup else strategy
+            validate = partial(_cross, [clients[index] for index in alive])
+            state, p, losses = combine_round(state, fits, chosen, validate, keep=keep, slices=slices)
+            history.weights[number, alive] = p if p is not None else np.nan
+            history.train_loss[number, alive] = [fit.train_loss for fit in fits]
+            history.validation[number][np.ix_(alive, alive)] = losses
+        set_state(model, state)
+        for name, (x, y) in tests.items():
+            history.scores[name][number] = evaluate(model, x, y, task.loss, task.right)[1]
+    history.state = state
+    return history
+
+
+def _cross(clients: Sequence[Client], states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Losses and scores (n, n) of every state on every client's validation data."""
+    pairs = [[client.evaluate(state) for client in clients] for state in states]
+    return np.array([[a for a, _ in row] for row in pairs]), np.array([[b for _, b in row] for row in pairs])
+
+
+def train_alone(
+    task: Task, x: Tensor, y: Tensor, *, epochs: int, tests: Mapping[str, tuple[Tensor, Tensor]], seed: int = 0
+) -> dict[str, np.ndarray]:
+    """One model on one set of examples, scored after every epoch: {test: (epochs,)}. Central or local-only training."""
+    client = Client(task, x, y, seed=seed)
+    state = get_state(client.model)
+    scores: dict[str, np.ndarray] = {name: np.zeros(epochs) for name in tests}
+    for epoch in range(epochs):
+        state = (state - client.fit(state, 1).update).astype(np.float32)
+        judge = copy.deepcopy(client.model)
+        set_state(judge, state)
+        for name, (a, b) in tests.items():
+            scores[name][epoch] = evaluate(judge, a, b, task.loss, task.right)[1]
+    return scores
