@@ -15,10 +15,12 @@ import pytest
 import torch
 
 from firsthand.convnextv2 import PRESETS, Config, build, classifier_from, layer_scales, run
-from firsthand.convnextv2.experiment import accumulation, new_autoencoder, pretrained_classifier, schedule, with_data
-from firsthand.convnextv2.imagenet import TUNING, Mixed
+from firsthand.convnextv2.experiment import new_autoencoder, pretrained_classifier, schedule, with_data
+from firsthand.convnextv2.imagenet import TUNING
+from firsthand.data.imagenet import Mixed
 from firsthand.data.images import FolderBatches, InMemory, fashion_mnist, photo
 from firsthand.errors import UserError
+from firsthand.kit.large import accumulation
 from firsthand.kit.training import Cosine, Share, parameter_groups, save_tensors
 
 HERE = Path(__file__).parent
@@ -57,9 +59,9 @@ def test_the_papers_pretraining():
     assert (steps, warmup) == (1600 * 312, 40 * 312)
     rates = [Cosine(lr, steps, warmup)(step) for step in (0, warmup, steps)]
     assert rates == pytest.approx([2.4e-3 / warmup, 2.4e-3, 0.0])
-    assert accumulation(config, 8) * 8 * config.passes == 4096
+    assert accumulation(config.batch, config.passes, 8) * 8 * config.passes == 4096
     with pytest.raises(UserError, match="no multiple of 64 images x 7 processes"):
-        accumulation(config, 7)
+        accumulation(config.batch, config.passes, 7)
     with torch.device("meta"):
         model = new_autoencoder(config, 0)
     assert sum(p.numel() for p in model.parameters()) == 91_922_432
@@ -183,7 +185,7 @@ def test_bad_folders_are_named(tiny_imagenet, tmp_path):
 
 def test_mixed_labels_are_distributions(tiny_imagenet):
     batches = FolderBatches(tiny_imagenet / "train", lambda p: torch.zeros(3, 8, 8), batch=8, workers=0)
-    _, labels = Mixed(batches, TUNING["base"], 2)(Share(0, 0, 1, 0))
+    _, labels = Mixed(batches, 0.8, 1.0, 2)(Share(0, 0, 1, 0))
     assert labels.shape == (8, 2)
     torch.testing.assert_close(labels.sum(1), torch.ones(8))
 

@@ -20,11 +20,11 @@ from firsthand.convnextv2.experiment import CLAIMS, PRESETS, Config, run
 from firsthand.convnextv2.fcmae import FCMAE, normalise_patches, patchify, random_mask, unpatchify
 from firsthand.convnextv2.layers import GRN, Block, Sites, depthwise_conv
 from firsthand.convnextv2.model import MICRO, SIZES, ConvNeXtV2, Report, Size, build, load_weights
-from firsthand.convnextv2.recipes import classifier_from, embed, fine_tune, layer_scales, pretrain, ridge_probe
+from firsthand.convnextv2.recipes import classifier_from, embed, fine_tune, layer_scales, pretrain
 
 __all__ = [
     "CLAIMS", "FCMAE", "GRN", "MICRO", "PRESETS", "SIZES", "Block", "Config", "ConvNeXtV2", "Report", "Sites", "Size",
     "build", "class_selectivity", "classifier_from", "dead_channels", "depthwise_conv", "diversity_by_block", "embed",
     "feature_diversity", "fine_tune", "layer_scales", "load_weights", "normalise_patches", "patchify", "pretrain",
-    "random_mask", "ridge_probe", "run", "unpatchify",
+    "random_mask", "run", "unpatchify",
 ]  # fmt: skip

@@ -79,6 +79,14 @@ def expanded_features(model: ConvNeXtV2, images: Tensor) -> list[Tensor]:
 
 
 @torch.no_grad()
+def around_grn(model: ConvNeXtV2, images: Tensor) -> dict[str, list[Tensor]]:
+    """{"before GRN", "after GRN"}: the (N, H, W, 4d) features of every block on either side of the layer."""
+    with _recording([block.act for block in model.blocks]) as before:
+        model.eval().features(images)
+    return {"before GRN": before, "after GRN": expanded_features(model, images)}
+
+
+@torch.no_grad()
 def block_outputs(model: ConvNeXtV2, images: Tensor) -> list[Tensor]:
     """The (N, H, W, d) output of every block."""
     with _recording(list(model.blocks)) as found:

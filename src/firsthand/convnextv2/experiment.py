@@ -20,8 +20,16 @@ from firsthand.convnextv2.fcmae import FCMAE
 from firsthand.convnextv2.model import ConvNeXtV2, load_weights
 from firsthand.convnextv2.recipes import classifier_from, fine_tune, pretrain
 from firsthand.convnextv2.runs import BATCH, DECODER, SHORT, WARMUP, images, probe
+from firsthand.data.imagenet import (
+    Mixed,
+    pretraining_transform,
+    split_folder,
+    tuning_transform,
+    validation_accuracy,
+)
 from firsthand.data.images import FolderBatches, InMemory
 from firsthand.errors import UserError
+from firsthand.kit.large import in_steps, loop_options
 from firsthand.kit.results import Result
 from firsthand.kit.training import accelerator_for, load_tensors
 
@@ -96,7 +104,7 @@ PRESETS = {
 
 def with_data(config: Config, path: str) -> Config:
     """The same experiment on a folder with train/<class>/ and val/<class>/, three colours, 224 pixels if unset."""
-    imagenet.split_folder(path, "train")
+    split_folder(path, "train")
     return replace(config, data=path, in_chans=3)
 
 
@@ -104,20 +112,8 @@ def schedule(config: Config, examples: int) -> tuple[int, int, float]:
     """(steps, warm-up steps, peak rate) of a configuration on so many examples."""
     if config.steps is not None:
         return config.steps, config.warmup, config.lr
-    each = examples // config.batch
-    return config.epochs * each, config.warmup * each, config.lr * config.batch / 256
-
-
-def accumulation(config: Config, processes: int) -> int:
-    """Backward passes a step and process that make up the batch.
-
-    Raises:
-        UserError: they do not add up.
-    """
-    one = config.passes * processes
-    if config.batch % one:
-        raise UserError(f"A batch of {config.batch} is no multiple of {config.passes} images x {processes} processes.")
-    return config.batch // one
+    steps, warmup = (in_steps(epochs, examples, config.batch) for epochs in (config.epochs, config.warmup))
+    return steps, warmup, config.lr * config.batch / 256
 
 
 def new_autoencoder(config: Config, seed: int) -> FCMAE:
@@ -161,13 +157,10 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
 
 
 def _loop(config: Config, accelerator: Any, progress: bool, name: str) -> dict[str, Any]:
-    return {
-        "accelerator": accelerator,
-        "accumulate": accumulation(config, accelerator.num_processes),
-        "checkpoint": Path(config.out) / f"{name}.safetensors" if config.out else None,
-        "stop": config.stop,
-        "progress": progress,
-    }
+    return loop_options(
+        accelerator, batch=config.batch, passes=config.passes, out=config.out, stop=config.stop, progress=progress,
+        name=name,
+    )  # fmt: skip
 
 
 def _pretrain(config: Config, seed: int, accelerator: Any, progress: bool) -> tuple[list[float], dict[str, float]]:
@@ -194,8 +187,8 @@ def _pretraining_data(config: Config) -> tuple[Any, int]:
     if config.data is None:
         pictures = images("train")[0]
         return InMemory(pictures, batch=config.batch, flip=True), len(pictures)
-    folder = imagenet.split_folder(config.data, "train")
-    transform = imagenet.pretraining_transform(config.image)
+    folder = split_folder(config.data, "train")
+    transform = pretraining_transform(config.image, imagenet.CROP)
     batches = FolderBatches(folder, transform, batch=config.batch, workers=config.workers)
     return batches, len(batches)
 
@@ -204,8 +197,8 @@ def _finetune(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
     if config.data is None or config.size not in imagenet.TUNING:
         raise UserError("Fine-tuning here needs --data and a published size; on the shipped pictures see the chapter.")
     recipe = imagenet.TUNING[config.size]
-    transform = imagenet.tuning_transform(config.image, training=True)
-    folder = imagenet.split_folder(config.data, "train")
+    transform = tuning_transform(config.image, training=True)
+    folder = split_folder(config.data, "train")
     batches = FolderBatches(folder, transform, batch=config.batch, workers=config.workers)
     classes = len(batches.classes)
     model = pretrained_classifier(config, seed, classes, recipe.drop_path).to(accelerator.device)
@@ -213,13 +206,13 @@ def _finetune(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
     settings = replace(config, lr=recipe.lr, epochs=recipe.epochs, warmup=recipe.warmup)
     steps, warmup, lr = schedule(settings, len(batches))
     losses = fine_tune(
-        model, imagenet.Mixed(batches, recipe, classes), steps=steps, lr=lr, warmup=warmup, seed=seed,
+        model, Mixed(batches, recipe.mixup, recipe.cutmix, classes), steps=steps, lr=lr, warmup=warmup, seed=seed,
         weight_decay=recipe.weight_decay, layer_decay=recipe.layer_decay, groups=recipe.groups,
         smoothing=recipe.smoothing, after_step=average.after_step, also=average.module,
         **_loop(config, accelerator, progress, "finetune"),
     )  # fmt: skip
-    held = imagenet.split_folder(config.data, "val")
-    accuracy = imagenet.validation_accuracy(average.module, held, config.image, workers=config.workers)
+    held = split_folder(config.data, "val")
+    accuracy = validation_accuracy(average.module, held, config.image, workers=config.workers)
     return losses, {"parameters": float(sum(p.numel() for p in model.parameters())), "accuracy": accuracy}
 
 

@@ -8,10 +8,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from firsthand.convnextv2.diversity import _recording
+from firsthand.convnextv2.diversity import around_grn
 from firsthand.convnextv2.fcmae import FCMAE, normalise_patches, patchify, random_mask, unpatchify
 from firsthand.convnextv2.film import SHOWN, SNAPSHOTS, film, shipped_autoencoder
-from firsthand.convnextv2.model import ConvNeXtV2
 from firsthand.convnextv2.runs import VARIANTS, images
 from firsthand.kit.style import DASHES, FAINT, INK, PALETTE, bare
 
@@ -187,20 +186,6 @@ def draw_diversity(ax: plt.Axes, moment: int | None = None) -> None:
     ax.set_xticks(range(1, 6))
     ax.set_xlabel("block")
     ax.set_ylabel("diversity D")
-
-
-@torch.no_grad()
-def around_grn(encoder: ConvNeXtV2, pictures: Tensor) -> dict[str, list[Tensor]]:
-    """{"before GRN", "after GRN"}: the (N, H, W, 4d) features of every block on either side of the layer."""
-    found = {}
-    for name, modules in (
-        ("before GRN", [block.act for block in encoder.blocks]),
-        ("after GRN", [block.grn for block in encoder.blocks]),
-    ):
-        with _recording(list(modules)) as maps:
-            encoder.eval().features(pictures)
-        found[name] = maps
-    return found
 
 
 def render_film(step: int, network: str, block: int) -> tuple[Figure, str]:

@@ -19,7 +19,7 @@ from firsthand.convnextv2.diversity import diversity_by_block, expanded_features
 from firsthand.convnextv2.fcmae import FCMAE
 from firsthand.convnextv2.model import ConvNeXtV2
 from firsthand.convnextv2.recipes import pretrain
-from firsthand.convnextv2.runs import BATCH, DECODER, SIZE, VARIANTS, WARMUP, Run, chosen, images, new_model, probe
+from firsthand.convnextv2.runs import BATCH, DECODER, SIZE, VARIANTS, WARMUP, Run, images, new_model, probe
 from firsthand.data.images import InMemory, photo
 from firsthand.kit.evidence import processor
 from firsthand.kit.shared import shared
@@ -28,6 +28,7 @@ from firsthand.kit.weights import ship, shipped
 
 SEED = 0
 STEPS = 6000
+LR = 8e-3  # one rate that all three architectures bear
 SNAPSHOTS = (0, 20, 50, 100, 200, 400, 800, 1600, 3000, 4500, 6000)
 PICTURE = 23  # of the test split: what the film shows
 SHOWN = {0: 16, 1: 36, 4: 64}  # block -> channels kept of it
@@ -68,7 +69,7 @@ def train_variant(variant: str) -> None:
     for moment in SNAPSHOTS:
         if moment:
             losses = pretrain(
-                model, batches, steps=STEPS, batch=BATCH, lr=chosen()["pretrain"][variant], warmup=WARMUP, seed=SEED,
+                model, batches, steps=STEPS, batch=BATCH, lr=LR, warmup=WARMUP, seed=SEED,
                 checkpoint=state, stop=moment,
             )  # fmt: skip
         if f"film.{moment}.diversity" not in frames:  # else a killed run is catching up

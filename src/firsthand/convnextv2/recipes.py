@@ -159,30 +159,3 @@ def embed(model: ConvNeXtV2, images: Tensor, *, batch: int = 250) -> np.ndarray:
     model.eval()
     device = next(model.parameters()).device
     return torch.cat([model.features(x.to(device)).mean((1, 2)).float().cpu() for x in images.split(batch)]).numpy()
-
-
-@torch.no_grad()
-def accuracy(model: ConvNeXtV2, images: Tensor, labels: Tensor, *, batch: int = 250) -> float:
-    """Share of images whose largest logit is the label's."""
-    model.eval()
-    device = next(model.parameters()).device
-    hits = [
-        (model(x.to(device)).argmax(1).cpu() == y).sum()
-        for x, y in zip(images.split(batch), labels.split(batch), strict=True)
-    ]
-    return float(torch.stack(hits).sum()) / len(images)
-
-
-def ridge_probe(train: np.ndarray, y: np.ndarray, test: np.ndarray, y_test: np.ndarray) -> float:
-    """Accuracy of a linear classifier on standardised features: ridge, its strength by leave-one-out.
-
-    Args:
-        train, test: (N, D) features.
-        y, y_test: (N,) labels.
-    """
-    from sklearn.linear_model import RidgeClassifierCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    probe = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=np.logspace(-2, 4, 13)))
-    return float(probe.fit(train, y).score(test, y_test))

@@ -16,16 +16,19 @@ from torch import Tensor
 
 from firsthand.convnextv2.fcmae import FCMAE
 from firsthand.convnextv2.model import ConvNeXtV2
-from firsthand.convnextv2.recipes import accuracy, classifier_from, embed, fine_tune, pretrain, ridge_probe
+from firsthand.convnextv2.recipes import classifier_from, embed, fine_tune, pretrain
 from firsthand.data.images import InMemory, fashion_mnist
+from firsthand.kit.probes import accuracy, ridge_probe
 from firsthand.kit.shared import shared
 
 SIZE = "micro"
 BATCH = 128
 WARMUP = 50
-LONG, SHORT = 1200, 400  # steps: the comparison of architectures, the ablations of pre-training
+LONG, SHORT = 1000, 400  # steps: the comparison of architectures, the ablations of pre-training
 DECODER = 128
-TUNE_STEPS, TUNE_BATCH = 150, 100
+DEEPER = 4  # blocks of the deep decoder
+TUNE_BATCH = 100
+TUNE_STEPS = {300: 150, 1000: 200, 6000: 600}  # by labelled pictures; ten epochs or more of each
 PROBE_IMAGES = 6000
 VALIDATION = slice(8000, 10000)  # of the training split; pre-training sees these pictures, never their labels
 
@@ -47,6 +50,11 @@ class Run:
     depth: int = 1
     leaky: bool = False
 
+    @property
+    def setting(self) -> str:
+        """Whose tuned settings apply: a variant's, or those of the leaky encoder or the deep decoder."""
+        return "leaky" if self.leaky else "deep decoder" if self.depth > 1 else self.variant
+
 
 @shared
 def images(split: str) -> tuple[Tensor, Tensor]:
@@ -63,7 +71,7 @@ def _scale() -> tuple[float, float]:
 
 
 def chosen() -> dict[str, Any]:
-    """The settings that `tuning` chose: {"pretrain": {variant: lr}, "tune": {start: [lr, layer decay]}}."""
+    """The settings that `tuning` chose: {"pretrain": {setting: lr}, "tune": {start: [lr, layer decay]}}."""
     text = resources.files("firsthand.evidence").joinpath("convnextv2_tuning.json").read_text(encoding="utf-8")
     return json.loads(text)["chosen"]
 
@@ -93,8 +101,8 @@ def pretrain_run(run: Run, seed: int, lr: float) -> tuple[FCMAE, list[float]]:
 
 @shared
 def pretrained(run: Run, seed: int) -> tuple[FCMAE, list[float]]:
-    """`pretrain_run` at the tuned rate of its variant."""
-    return pretrain_run(run, seed, chosen()["pretrain"][run.variant])
+    """`pretrain_run` at its tuned rate."""
+    return pretrain_run(run, seed, chosen()["pretrain"][run.setting])
 
 
 def final_loss(run: Run, seed: int) -> float:
@@ -140,7 +148,7 @@ def tune_run(
     Args:
         encoder: pre-trained, or None for random weights.
         options: of the classifier's blocks, as VARIANTS.
-        labels: how many labelled pictures; they are other ones for every seed.
+        labels: how many labelled pictures, a key of TUNE_STEPS; they are other ones for every seed.
         lr, decay: peak rate and layer-wise decay.
         seed: of head, labels and batches.
         split: where to measure.
@@ -151,7 +159,7 @@ def tune_run(
         torch.manual_seed(seed)
         model = classifier_from(encoder, SIZE, num_classes=10, in_chans=1, head_scale=1.0, **options)
     batches = InMemory(x[rows], y[rows], batch=TUNE_BATCH, flip=True)
-    fine_tune(model, batches, steps=TUNE_STEPS, lr=lr, warmup=10, layer_decay=decay, seed=seed)
+    fine_tune(model, batches, steps=TUNE_STEPS[labels], lr=lr, warmup=10, layer_decay=decay, seed=seed)
     held = (x[VALIDATION], y[VALIDATION]) if split == "validation" else images("test")
     return accuracy(model, *held)
 
@@ -173,6 +181,7 @@ def _start(start: str, seed: int) -> tuple[ConvNeXtV2 | None, dict[str, Any], st
     if start.startswith("scratch "):
         return None, VARIANTS[start.removeprefix("scratch ")], start
     if start in ("leaky", "sparse"):
-        return pretrained(Run(leaky=start == "leaky"), seed)[0].encoder, {}, "v2"
+        run = Run(leaky=start == "leaky")
+        return pretrained(run, seed)[0].encoder, {}, run.setting
     before, after = {"drop": ("v2", "v2 minus GRN"), "add": ("v2 minus GRN", "v2")}.get(start, (start, start))
     return pretrained(Run(before, LONG), seed)[0].encoder, VARIANTS[after], before

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import torch
@@ -175,34 +174,34 @@ class History:
         return np.min(list(self.scores.values()), axis=0)
 
 
-#: States (n, P) to losses and scores (n, n), [i, j] = state i on the validation data of client j.
-Validate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+def shown_states(
+    state: np.ndarray, fits: Sequence[Fit], *, keep: float | None = None, slices: int | None = None
+) -> np.ndarray:
+    """The models (n, P) that clients are given to validate: the local ones, or with `keep` their mixtures."""
+    updates = np.stack([fit.update for fit in fits])
+    return state - (mix(updates, keep=keep, slices=slices) if keep is not None and len(fits) > 1 else updates)
 
 
 def combine_round(
-    state: np.ndarray, fits: Sequence[Fit], strategy: Strategy, validate: Validate, *, keep: float | None = None,
-    slices: int | None = None,
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:  # fmt: skip
+    state: np.ndarray, fits: Sequence[Fit], strategy: Strategy, validation: tuple[np.ndarray, np.ndarray] | None = None,
+    *, slices: int | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
     """The server's part of a round.
 
     Args:
         state: global (P,).
-        fits: of the clients that answered.
+        fits: of the n clients that answered.
         strategy: how they are weighted.
-        validate: asks the clients.
-        keep: None: clients validate each other's models as they are; else their mixtures.
+        validation: losses and scores (n, n), [i, j] = model i on client j's data, where the strategy validates.
         slices: None: real weights; S: whole slices, as encrypted numbers need.
 
     Returns:
-        new global state, weights (n,) or None, validation losses (n, n).
+        new global state, and weights (n,) or None.
     """
     updates = np.stack([fit.update for fit in fits])
-    losses = scores = np.full((len(fits), len(fits)), np.nan)
-    if strategy.validates:
-        mixed = keep is not None and len(fits) > 1
-        losses, scores = validate(state - (mix(updates, keep=keep, slices=slices) if mixed else updates))  # type: ignore[arg-type]
     if strategy.weigh is None:
-        return (state - strategy.reduce(updates)).astype(np.float32), None, losses
+        return (state - strategy.reduce(updates)).astype(np.float32), None
+    losses, scores = validation or (np.full((len(fits), len(fits)), np.nan),) * 2
     p = strategy.weigh(
         Reports(
             updates, np.array([f.size for f in fits]), np.array([f.train_loss for f in fits]),
@@ -211,7 +210,7 @@ def combine_round(
     )  # fmt: skip
     if slices is not None:
         p = slice_weights(p, slices) / slices
-    return (state - aggregate(updates, p)).astype(np.float32), p, losses
+    return (state - aggregate(updates, p)).astype(np.float32), p
 
 
 def federate(
@@ -226,7 +225,8 @@ def federate(
         strategy: one of STRATEGIES.
         rounds: R. epochs: local ones a round, E.
         tests: {name: (x, y)} on which the global model is scored after every round.
-        keep, slices: as `combine_round`.
+        keep: None: clients validate each other's models as they are; else their mixtures.
+        slices: as `combine_round`.
         warmup: rounds with equal weights before the strategy's begin.
         tamper: changes what a client sends, or raises `ClientLost`: for attacks and tests.
     """
@@ -255,11 +255,14 @@ def federate(
             fits.append(fit)
         if fits:
             chosen = fedavg() if number < warmup else strategy
-            validate = partial(_cross, [clients[index] for index in alive])
-            state, p, losses = combine_round(state, fits, chosen, validate, keep=keep, slices=slices)
+            validation = None
+            if chosen.validates:
+                shown = shown_states(state, fits, keep=keep, slices=slices)
+                validation = _cross([clients[index] for index in alive], shown)
+                history.validation[number][np.ix_(alive, alive)] = validation[0]
+            state, p = combine_round(state, fits, chosen, validation, slices=slices)
             history.weights[number, alive] = p if p is not None else np.nan
             history.train_loss[number, alive] = [fit.train_loss for fit in fits]
-            history.validation[number][np.ix_(alive, alive)] = losses
         set_state(model, state)
         for name, (x, y) in tests.items():
             history.scores[name][number] = evaluate(model, x, y, task.loss, task.right)[1]

@@ -1,0 +1,204 @@
+"""The federations of the evidence: words in two domains, and digits for sweeps; every run is made once and shared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from firsthand.data.words import DIGITS, PRINT, SIGN, Domain, encode, random_texts, word_images
+from firsthand.fedboost.federation import Client, History, Task, federate, train_alone
+from firsthand.fedboost.network import CompactCRNN, DigitsMLP, ctc_loss, words_right
+from firsthand.fedboost.strategies import strategy
+from firsthand.kit.shared import shared
+
+Tests = dict[str, tuple[Tensor, Tensor]]
+#: Losses below this count as this, where a row says "clipped".
+FLOOR = 0.1
+WORDS_LR, WORDS_CLIP = 2e-3, 5.0
+PRINTS, SIGNS, TEST_WORDS = 900, 450, 200  # words of the two clients, and of each test
+WORD_ROUNDS = {1: 18, 3: 8}  # E: R
+DIGIT_ROUNDS, DIGIT_LR = 20, 0.1
+LAST = 5  # rounds over which a final score is averaged
+
+
+def _seeded(make: type[nn.Module], seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
+
+
+# ----------------------------------------------------------------------------------------------- words
+
+
+def word_task(seed: int) -> Task:
+    """Reading words of digits with the compact network and Adam."""
+    return Task(
+        lambda: _seeded(CompactCRNN, seed), ctc_loss, words_right, lambda p: torch.optim.Adam(p, lr=WORDS_LR),
+        clip=WORDS_CLIP,
+    )  # fmt: skip
+
+
+@cache
+def words(count: int, domain: Domain, alphabet: str, seed: int) -> tuple[Tensor, list[str]]:
+    """`word_images`, kept."""
+    return word_images(count, domain, alphabet=alphabet, seed=seed)
+
+
+def word_tests(seed: int) -> Tests:
+    """Two hundred words of each domain, all digits."""
+    found = {}
+    for number, domain in enumerate((PRINT, SIGN)):
+        images, texts = words(TEST_WORDS, domain, DIGITS, 90_000 + 10 * seed + number)
+        found[domain.name] = images, encode(texts)
+    return found
+
+
+#: What each client of a federation on words holds: (name, domain, alphabet, words, random texts).
+WORD_SPLITS: dict[str, tuple[tuple[str, Domain, str, int, bool], ...]] = {
+    "domains": (("print", PRINT, DIGITS, PRINTS, False), ("sign", SIGN, DIGITS, SIGNS, False)),
+    "labels": (("0 to 6", PRINT, DIGITS[:7], PRINTS, False), ("3 to 9", PRINT, DIGITS[3:], PRINTS, False)),
+    "iid": (("first", PRINT, DIGITS, PRINTS, False), ("second", PRINT, DIGITS, PRINTS, False)),
+    "corrupted": (
+        ("print", PRINT, DIGITS, PRINTS, False), ("sign", SIGN, DIGITS, SIGNS, False), ("random", PRINT, DIGITS, SIGNS, True),
+    ),
+}  # fmt: skip
+
+
+def word_data(split: str, seed: int) -> list[tuple[str, Tensor, Tensor]]:
+    """Name, images and targets of every client of a split."""
+    found = []
+    for number, (name, domain, alphabet, count, corrupt) in enumerate(WORD_SPLITS[split]):
+        images, texts = words(count, domain, alphabet, 1000 * seed + number)
+        found.append((name, images, encode(random_texts(texts, seed=seed) if corrupt else texts)))
+    return found
+
+
+def word_clients(split: str, seed: int) -> list[Client]:
+    """Fresh clients of a split."""
+    task = word_task(seed)
+    return [Client(task, x, y, name=name, seed=100 * seed + i) for i, (name, x, y) in enumerate(word_data(split, seed))]
+
+
+# ---------------------------------------------------------------------------------------------- digits
+
+
+@cache
+def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """scikit-learn's digits: pixels (1437, 64) in [0, 1] and labels to train on, and 360 to test."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(pixels))
+    x, y = torch.from_numpy(pixels[order] / 16).float(), torch.from_numpy(labels[order])
+    return x[:1437], y[:1437], x[1437:], y[1437:]
+
+
+def digit_task(seed: int) -> Task:
+    """Ten digits with a small network and plain gradient descent."""
+    return Task(
+        lambda: _seeded(DigitsMLP, seed), F.nll_loss, lambda outputs, y: outputs.argmax(1) == y,
+        lambda p: torch.optim.SGD(p, lr=DIGIT_LR),
+    )  # fmt: skip
+
+
+def digit_shares(split: str, clients: int, seed: int) -> list[np.ndarray]:
+    """Which training digits every client holds.
+
+    Args:
+        split: "iid", "sorted" (by label, cut into equal parts), "dirichlet" (each label shared out with concentration
+            0.3), "corrupted" (as iid; client 0 gets random labels).
+        clients: N.
+        seed: of the split.
+    """
+    rng = np.random.default_rng([seed, clients])
+    labels = digits()[1].numpy()
+    if split in ("iid", "corrupted"):
+        return np.array_split(rng.permutation(len(labels)), clients)
+    if split == "sorted":
+        return [rng.permutation(part) for part in np.array_split(np.argsort(labels, kind="stable"), clients)]
+    if split != "dirichlet":
+        raise ValueError(f"Unknown split {split!r}: choose iid, sorted, dirichlet or corrupted.")
+    shares: list[list[int]] = [[] for _ in range(clients)]
+    for label in range(10):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        cuts = (np.cumsum(rng.dirichlet(np.full(clients, 0.3)))[:-1] * len(rows)).astype(int)
+        for share, part in zip(shares, np.split(rows, cuts), strict=True):
+            share.extend(part.tolist())
+    # A client with nothing to hold back could not validate: it gets a few of the largest share's.
+    for share in shares:
+        while len(share) < 20:
+            share.append(max(shares, key=len).pop())
+    return [rng.permutation(share) for share in shares]
+
+
+def digit_clients(split: str, seed: int, clients: int = 3) -> list[Client]:
+    """Fresh clients of a split of the digits."""
+    task, (x, y, _, _) = digit_task(seed), digits()
+    found = []
+    for number, rows in enumerate(digit_shares(split, clients, seed)):
+        labels = y[rows]
+        if split == "corrupted" and number == 0:
+            labels = torch.from_numpy(np.random.default_rng([seed, 5]).integers(0, 10, len(rows)))
+        found.append(Client(task, x[rows], labels, name=f"client {number}", seed=100 * seed + number))
+    return found
+
+
+# -------------------------------------------------------------------------------------- what is shared
+
+
+@dataclass(frozen=True)
+class Case:
+    """One federation.
+
+    Attributes:
+        data: "words" or "digits". split: of WORD_SPLITS, or as `digit_shares`.
+        strategy: name of one. options: its arguments, as pairs.
+        epochs: E. rounds: R, or None for the usual number.
+        keep, slices: as `federate`. clients: of digits.
+    """
+
+    data: str
+    split: str
+    strategy: str
+    options: tuple[tuple[str, Any], ...] = ()
+    epochs: int = 1
+    rounds: int | None = None
+    keep: float | None = None
+    slices: int | None = None
+    clients: int = 3
+
+
+@shared
+def history(case: Case, seed: int) -> History:
+    """Run a case once a process."""
+    if case.data == "words":
+        clients, tests = word_clients(case.split, seed), word_tests(seed)
+        rounds = case.rounds or WORD_ROUNDS[case.epochs]
+    else:
+        clients, rounds = digit_clients(case.split, seed, case.clients), case.rounds or DIGIT_ROUNDS
+        tests = {"digits": digits()[2:]}
+    return federate(
+        clients, strategy(case.strategy, **dict(case.options)), rounds=rounds, epochs=case.epochs, tests=tests,
+        keep=case.keep, slices=case.slices,
+    )  # fmt: skip
+
+
+@shared
+def alone(split: str, who: str, epochs: int, seed: int) -> Mapping[str, np.ndarray]:
+    """Scores (epochs,) a test of one network on words: of all clients' data ("central") or of one client's."""
+    parts = [(x, y) for name, x, y in word_data(split, seed) if who in ("central", name)]
+    x, y = (torch.cat([part[i] for part in parts]) for i in (0, 1))
+    order = torch.from_numpy(np.random.default_rng([seed, 3]).permutation(len(x)))
+    return train_alone(word_task(seed), x[order], y[order], epochs=epochs, tests=word_tests(seed), seed=seed)
+
+
+def final(scores: np.ndarray) -> float:
+    """Mean over the last rounds, in per cent."""
+    return 100 * float(np.mean(scores[-LAST:]))

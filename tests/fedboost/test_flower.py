@@ -1,0 +1,54 @@
+"""Flower moves the messages: the same weights as in one process, and a round that survives a client."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from firsthand.fedboost import federate, strategy
+from firsthand.fedboost.federation import get_state
+from tests.fedboost.test_federation import _clients, _make
+
+flower = pytest.importorskip("firsthand.fedboost.flower")
+
+
+def _run(name: str, *, rounds: int = 3, lost=None, **options):
+    clients = _clients()
+
+    def make_client(context):
+        number = int(context.node_config["client"])
+        if lost == number and clients[number].rounds == 1:
+            raise RuntimeError("the process is gone")
+        return number, clients[number]
+
+    grid = flower.LocalGrid(flower.client_app(make_client), len(clients))
+    server = flower.FlowerStrategy(strategy(name), clients=len(clients), **options)
+    result = server.start(grid, flower.to_record(get_state(_make())), num_rounds=rounds)
+    return server, flower.from_record(result.arrays)
+
+
+@pytest.mark.parametrize("name", ["fedavg", "fedprox", "fedboosting", "median", "qffl"])
+def test_the_same_weights_as_in_one_process(name):
+    server, state = _run(name, epochs=2)
+    here = federate(_clients(), strategy(name), rounds=3, epochs=2)
+    assert np.abs(state - here.state).max() < 1e-6
+    assert server.events == []
+    if name == "fedboosting":
+        assert list(server.weights[-1].values()) == pytest.approx(here.weights[-1], abs=1e-6)
+
+
+def test_mixtures_slices_and_warm_up_too():
+    _, state = _run("fedboosting", keep=0.9, slices=100, warmup=1)
+    here = federate(_clients(), strategy("fedboosting"), rounds=3, keep=0.9, slices=100, warmup=1)
+    assert np.abs(state - here.state).max() < 1e-6
+
+
+def test_a_client_that_dies_is_left_out():
+    server, state = _run("fedboosting", lost=2)
+    assert np.isfinite(state).all()
+    assert server.events == [
+        "Round 1: client 2 did not validate and was left out.",
+        "Round 2: 1 of 3 clients were left out.",
+        "Round 3: 1 of 3 clients were left out.",
+    ]
+    assert [sorted(p) for p in server.weights] == [[0, 1]] * 3
