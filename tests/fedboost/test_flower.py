@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from firsthand.fedboost import federate, strategy
+from firsthand.fedboost import ClientLost, federate, strategy
 from firsthand.fedboost.federation import get_state
 from tests.fedboost.test_federation import _clients, _make
 
@@ -52,3 +52,21 @@ def test_a_client_that_dies_is_left_out():
         "Round 3: 1 of 3 clients were left out.",
     ]
     assert [sorted(p) for p in server.weights] == [[0, 1]] * 3
+
+
+@pytest.mark.slow
+def test_separate_processes_give_the_same_and_survive_a_death(tmp_path):
+    from firsthand.fedboost.processes import federate_digits
+    from firsthand.fedboost.runs import digit_clients
+
+    state, events = federate_digits(tmp_path / "run", clients=2, rounds=2, dies=1, timeout=20)
+
+    def lose(number, client, fit):
+        if number == 1 and client.name == "client 1":
+            raise ClientLost
+        return fit
+
+    here = federate(digit_clients("iid", 0, 2), strategy("fedboosting"), rounds=2, tamper=lose)
+    assert np.abs(state - here.state).max() < 1e-6
+    assert events == ["Round 2: 1 of 2 clients were left out."]
+    assert not (tmp_path / "run" / "result.tmp").exists()

@@ -1,7 +1,8 @@
-"""The same rounds as a Flower strategy: `FlowerStrategy` for a server, `client_app` for clients, `LocalGrid` between them.
+"""The same rounds with Flower: `FlowerStrategy` for a server, `client_app` for clients, `LocalGrid` between them.
 
-Flower (flwr) moves messages; what is computed is this chapter's `combine_round` and `Client`. Arrays travel as NumPy
-files without pickle. `firsthand.fedboost.processes` runs the parties as processes of their own.
+Flower (flwr) moves messages; what is computed is this chapter's `combine_round` and `Client`. Arrays travel in NumPy's
+plain format, which runs no code when it is read. `firsthand.fedboost.processes` runs the parties as processes of their
+own.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class FlowerStrategy(FlowerBase):
         self.state = np.empty(0, dtype=np.float32)
         self.events: list[str] = []
         self.weights: list[dict[int, float]] = []
+        self.after_round: Callable[[int], None] = lambda server_round: None  # called with every new global state
         self._fits: dict[int, tuple[int, Fit]] = {}  # node: (client's number, its fit)
 
     def start(self, grid: Grid, initial_arrays: ArrayRecord, *rest: Any, **options: Any) -> Result:
@@ -148,6 +150,7 @@ class FlowerStrategy(FlowerBase):
         self.state, p = combine_round(self.state, fits, self._chosen(server_round), validation, slices=self.slices)
         names = [self._fits[node][0] for node in nodes]
         self.weights.append(dict(zip(names, map(float, p), strict=True)) if p is not None else {})
+        self.after_round(server_round)
 
 
 def client_app(make_client: Callable[[Context], tuple[int, Client]]) -> ClientApp:

@@ -86,13 +86,7 @@ def serve(grid: Any, config: Any) -> None:
     server = FlowerStrategy(
         strategy(str(config["strategy"])), epochs=int(config["epochs"]), clients=int(config["clients"])
     )
-    combine = server._combine
-
-    def noted(server_round: int, *rest: Any) -> None:
-        combine(server_round, *rest)
-        out.parent.joinpath(f"round-{server_round}").touch()
-
-    server._combine = noted  # type: ignore[method-assign]
+    server.after_round = lambda number: out.parent.joinpath(f"round-{number}").touch()
     start = to_record(get_state(digit_task(int(config["seed"])).make()))
     result = server.start(grid, start, num_rounds=int(config["rounds"]), timeout=float(config["timeout"]))
     assert result.arrays is not None
@@ -116,11 +110,8 @@ def _started(commands: dict[str, list[str]], folder: Path, environment: dict[str
     try:
         for name, command in commands.items():
             with (folder / f"{name}.log").open("w") as log:
-                running.append(
-                    subprocess.Popen(
-                        command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-                    )
-                )  # fmt: skip
+                options: dict[str, Any] = {"cwd": folder, "env": environment, "stderr": subprocess.STDOUT}
+                running.append(subprocess.Popen(command, stdout=log, start_new_session=True, **options))
         yield
     finally:
         for process in running:
@@ -168,13 +159,16 @@ def federate_digits(
     lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in config.items())
     (app / "pyproject.toml").write_text(PROJECT + lines, encoding="utf-8")
     (folder / "config.toml").write_text(
-        f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "127.0.0.1:{link}"\ninsecure = true\n', encoding="utf-8"
+        f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "127.0.0.1:{link}"\ninsecure = true\n',
+        encoding="utf-8",
     )
     environment = {
         **os.environ, "FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "FLWR_HOME": str(folder),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
-    names = {name: shutil.which(name, path=environment["PATH"]) for name in ("flower-superlink", "flower-supernode", "flwr")}
+    names = {
+        name: shutil.which(name, path=environment["PATH"]) for name in ("flower-superlink", "flower-supernode", "flwr")
+    }
     if None in names.values():
         raise UserError("Flower's commands are missing: install the book's requirements (flwr).")
     commands = {
@@ -207,8 +201,8 @@ def federate_digits(
 def _submitted(flwr: str, app: Path, environment: dict[str, str]) -> bool:
     """Hand the app to the SuperLink; False while nobody listens there."""
     done = subprocess.run(
-        [flwr, "run", str(app), "here", "--format", "json"], env=environment, capture_output=True, text=True, check=False,
-        timeout=PATIENCE,
+        [flwr, "run", str(app), "here", "--format", "json"], env=environment, capture_output=True, text=True,
+        check=False, timeout=PATIENCE,
     )  # fmt: skip
     with (app.parent / "submit.log").open("a") as log:
         log.write(done.stdout + done.stderr)

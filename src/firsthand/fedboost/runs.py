@@ -15,16 +15,23 @@ from torch import Tensor, nn
 from firsthand.data.words import DIGITS, PRINT, SIGN, Domain, encode, random_texts, word_images
 from firsthand.fedboost.federation import Client, History, Task, federate, train_alone
 from firsthand.fedboost.network import CompactCRNN, DigitsMLP, ctc_loss, words_right
+from firsthand.fedboost.protection import masked_updates
 from firsthand.fedboost.strategies import strategy
+from firsthand.fedboost.weights import mix
+from firsthand.grnn.attacks import attack, psnr
+from firsthand.grnn.gradients import shared_gradient
+from firsthand.grnn.runs import PEOPLE, face_batch, guess, untrained_victim
 from firsthand.kit.shared import shared
 
 Tests = dict[str, tuple[Tensor, Tensor]]
 #: Losses below this count as this, where a row says "clipped".
 FLOOR = 0.1
 WORDS_LR, WORDS_CLIP = 2e-3, 5.0
-PRINTS, SIGNS, TEST_WORDS = 900, 450, 200  # words of the two clients, and of each test
-WORD_ROUNDS = {1: 18, 3: 8}  # E: R
+PRINTS, SIGNS, TEST_WORDS = 800, 400, 200  # words of the two clients, and of each test
+SKEWED = 600  # words of a client that lacks some digits
+WORD_ROUNDS = {1: 18, 3: 6}  # E: R, the same number of local epochs
 DIGIT_ROUNDS, DIGIT_LR = 20, 0.1
+ATTACK = 400  # iterations of chapter 09's attack
 LAST = 5  # rounds over which a final score is averaged
 
 
@@ -63,10 +70,10 @@ def word_tests(seed: int) -> Tests:
 #: What each client of a federation on words holds: (name, domain, alphabet, words, random texts).
 WORD_SPLITS: dict[str, tuple[tuple[str, Domain, str, int, bool], ...]] = {
     "domains": (("print", PRINT, DIGITS, PRINTS, False), ("sign", SIGN, DIGITS, SIGNS, False)),
-    "labels": (("0 to 6", PRINT, DIGITS[:7], PRINTS, False), ("3 to 9", PRINT, DIGITS[3:], PRINTS, False)),
-    "iid": (("first", PRINT, DIGITS, PRINTS, False), ("second", PRINT, DIGITS, PRINTS, False)),
+    "labels": (("0 to 6", PRINT, DIGITS[:7], SKEWED, False), ("3 to 9", PRINT, DIGITS[3:], SKEWED, False)),
     "corrupted": (
-        ("print", PRINT, DIGITS, PRINTS, False), ("sign", SIGN, DIGITS, SIGNS, False), ("random", PRINT, DIGITS, SIGNS, True),
+        ("print", PRINT, DIGITS, PRINTS, False), ("sign", SIGN, DIGITS, SIGNS, False),
+        ("random", PRINT, DIGITS, SIGNS, True),
     ),
 }  # fmt: skip
 
@@ -191,6 +198,14 @@ def history(case: Case, seed: int) -> History:
 
 
 @shared
+def central_digits(seed: int) -> float:
+    """Accuracy (per cent) of one network on all digits, after as many epochs as a federation has rounds."""
+    x, y, x_test, y_test = digits()
+    scores = train_alone(digit_task(seed), x, y, epochs=DIGIT_ROUNDS, tests={"digits": (x_test, y_test)}, seed=seed)
+    return final(scores["digits"])
+
+
+@shared
 def alone(split: str, who: str, epochs: int, seed: int) -> Mapping[str, np.ndarray]:
     """Scores (epochs,) a test of one network on words: of all clients' data ("central") or of one client's."""
     parts = [(x, y) for name, x, y in word_data(split, seed) if who in ("central", name)]
@@ -202,3 +217,56 @@ def alone(split: str, who: str, epochs: int, seed: int) -> Mapping[str, np.ndarr
 def final(scores: np.ndarray) -> float:
     """Mean over the last rounds, in per cent."""
     return 100 * float(np.mean(scores[-LAST:]))
+
+
+# -------------------------------------------------------------------------------------- who can read what
+
+
+@dataclass(frozen=True)
+class Leak:
+    """What an observer holds of a client's update, made of one face and one step, as a gradient (P,).
+
+    Attributes:
+        view: "raw"; "mixed" (with a second client's); "noise" (raw plus noise as large as what mixing added);
+            "hidden" (one masked upload).
+    """
+
+    view: str
+
+
+def observed(leak: Leak, seed: int) -> Tensor:
+    """The observer's gradient of face 0 of a pair; the second face is the other client's."""
+    model = untrained_victim(seed)
+    x, y = face_batch(2, seed)
+    gradients = torch.stack([shared_gradient(model, x[i : i + 1], y[i : i + 1]) for i in (0, 1)])
+    if leak.view == "raw":
+        return gradients[0]
+    if leak.view == "mixed":
+        return torch.from_numpy(mix(gradients.numpy())[0]).float()
+    if leak.view == "noise":
+        added = torch.from_numpy(mix(gradients.numpy())[0]).float() - gradients[0]
+        noise = torch.randn(len(added), generator=torch.Generator().manual_seed(seed))
+        return gradients[0] + noise * added.norm() / noise.norm()
+    if leak.view != "hidden":
+        raise ValueError(f"Unknown view {leak.view!r}: choose raw, mixed, noise or hidden.")
+    bound = float(gradients.abs().max())
+    sent = masked_updates(gradients.numpy(), [0.5, 0.5], bound=bound, seed=seed)[0]
+    return torch.from_numpy(sent.view(np.int64) / 2.0**63 * bound).float()
+
+
+@shared
+def leaked_psnr(leak: Leak, seed: int) -> float:
+    """PSNR (dB) of the face that chapter 09's attack finds in what an observer holds."""
+    x, _ = face_batch(2, seed)
+    found = attack(
+        untrained_victim(seed), observed(leak, seed), batch=1, image_shape=(3, 32, 32), num_classes=PEOPLE,
+        iterations=ATTACK, seed=seed,
+    )  # fmt: skip
+    return float(psnr(found.images.clamp(0, 1), x[:1])[0])
+
+
+@shared
+def guess_psnr(seed: int) -> float:
+    """PSNR (dB) of the mean of all other faces, which needs no gradient."""
+    x, who = face_batch(2, seed)
+    return float(psnr(guess(int(who[0])).unsqueeze(0), x[:1])[0])

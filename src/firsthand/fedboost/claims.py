@@ -1,0 +1,146 @@
+"""The chapter's claims. Of the paper we could verify its abstract, one table and the protocol's figure.
+
+Rows of source "paper" follow a sentence of the abstract or a comparison of the table, "code" the released code; data,
+settings and thresholds are ours.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from firsthand.fedboost import measures as m
+from firsthand.fedboost.runs import DIGIT_ROUNDS, FLOOR, WORD_ROUNDS
+from firsthand.kit.claims import Claim, Curve
+
+
+def _claim(name: str, measure: Any, **rest: Any) -> Claim:
+    """A row in points of accuracy; keywords change what is usual."""
+    usual = {
+        "source": "ours", "unit": "points", "rule": "at_least", "target": 0.0, "tolerance": 0.0, "paper": None,
+        "repeats_within": 10.0,
+    }  # fmt: skip
+    return Claim(id=name, measure=measure, **{**usual, **rest})  # type: ignore[arg-type]
+
+
+def _exact(name: str, measure: Any, **rest: Any) -> Claim:
+    return _claim(name, measure, **{"unit": "1", "rule": "exact", "repeats_within": 1e-9, **rest})
+
+
+CLAIMS: list[Claim] = [
+    # ------------------------------------------------------------------------------- sizes and arithmetic
+    _exact("size-full", partial(m.parameters, "full"), sentence="The released recogniser has 8,725,413 parameters (4,096 fewer in Keras, whose LSTM has one bias vector).",
+           metric="parameters", source="code", target=8_725_413.0, seeds=1),
+    _exact("size-compact", partial(m.parameters, "compact"), sentence="Ours for two slow cores has 94,395.", metric="parameters",
+           target=94_395.0, seeds=1),
+    _exact("encrypted-equal", m.encryption_gap, sentence="Encryption loses nothing: decrypted and plain sum are equal.", source="code",
+           metric="largest difference, 2,048-bit key", tolerance=1e-12, repeats_within=1e-12),
+    _exact("encrypted-read", m.predictions_changed, sentence="A model whose update came through packed ciphertexts reads every test digit as before.",
+           metric="digits read differently", unit="digits"),
+    _claim("ckks-error", m.ckks_gap, sentence="CKKS adds up with an error below a millionth of the largest update.", metric="relative error",
+           unit="1", rule="at_most", target=1e-6, repeats_within=1e-6),
+    _exact("pack-slots", m.slots, sentence="A 2,048-bit plaintext takes 51 packed numbers of 32 bits.", metric="numbers a ciphertext",
+           unit="numbers", target=51.0, seeds=1),
+    _exact("cipher-growth", m.growth, sentence="One number a ciphertext makes an upload 128 times as long.", source="code",
+           metric="bytes of a 2,048-bit ciphertext over those of a float32", unit="ratio", target=128.0, seeds=1),
+    _exact("key-short", m.short_key, sentence="A 64-bit key is factored.", metric="share of keys", unit="share", target=1.0),
+    _exact("slices-bound", m.slices_outside, sentence="Slicing moves no weight by more than 1 / (2 S).", source="code",
+           metric="of a thousand sets of weights", unit="sets"),
+    _exact("slices-vanish", partial(m.slices_left, 201), sentence="With 201 clients and 100 slices FedAvg's step vanishes.", source="code",
+           metric="sum of sliced weights", seeds=1),
+    _exact("slices-shrink", partial(m.slices_left, 30), sentence="With 30 clients it is a tenth too short.", source="code",
+           metric="sum of sliced weights", target=0.9, tolerance=1e-9, seeds=1),
+    _claim("slices-100", partial(m.slicing_costs, 100), sentence="With 100 slices accuracy stays within half a point.", source="code",
+           metric="digits, sliced minus real weights", rule="within", tolerance=0.5),
+    _claim("slices-5", partial(m.slicing_moves, 5), sentence="With 5 slices it moves by half a point or more.", metric="digits, absolute change",
+           target=0.5),
+    _exact("mix-inverts", m.unmixing_error, sentence="Whoever holds all mixtures can compute every update.", metric="relative error",
+           tolerance=1e-10, repeats_within=1e-10),
+    _claim("mix-cosine", m.mixture_cosine, sentence="Even one mixture points almost where the update it hides does.", metric="least cosine, two clients",
+           unit="1", target=0.99, repeats_within=0.01),
+    # ------------------------------------------------------------------------------------ words, two domains
+    _claim("floor-central", m.central, sentence="One network on all words reads at least 80 % (the floor of this chapter).",
+           metric="word accuracy", unit="percent", target=80.0),
+    _claim("average-below", m.below_central, sentence="FedAvg on unlike clients is worse than central training.", source="paper",
+           metric="word accuracy, central minus FedAvg"),
+    _claim("average-skew", m.skew_gap, sentence="Its distance from central training is larger when clients are unlike.", source="paper",
+           metric="digits, sorted by label minus equal shares"),
+    _claim("average-alone", m.beats_alone, sentence="Still it beats either client that trains alone.", metric="word accuracy, FedAvg minus better client"),
+    _claim("boost-e1", partial(m.words_against, "fedboosting", "fedavg", 1), sentence="FedBoosting is better than FedAvg with one local epoch a round.",
+           source="paper", metric="word accuracy", paper=0.97),
+    _claim("boost-e3", partial(m.words_against, "fedboosting", "fedavg", 3), sentence="It is better with three.", source="paper",
+           metric="word accuracy", paper=2.3),
+    _claim("boost-grows", m.advantage_grows, sentence="Its advantage grows with local epochs.", source="paper",
+           metric="FedBoosting minus FedAvg, three minus one epochs", paper=1.33),
+    _claim("drift-average", partial(m.drift, "fedavg"), sentence="FedAvg loses when three local epochs replace one.", source="paper",
+           metric="word accuracy, one minus three", paper=2.44),
+    _claim("boost-faster", m.faster, sentence="FedBoosting converges faster than FedAvg.", source="paper",
+           metric="rounds to four fifths of central accuracy, FedAvg minus FedBoosting", unit="rounds"),
+    _claim("boost-size", partial(m.words_against, "fedboosting", "fedavg-size", 1), sentence="It is better than FedAvg weighted by size.",
+           metric="word accuracy"),
+    _claim("boost-prox", partial(m.words_against, "fedboosting", "fedprox", 1), sentence="It is better than FedProx (mu = 0.01).", metric="word accuracy"),
+    _claim("boost-clipped", partial(m.words_against, "clipped", "fedavg", 1), sentence=f"With losses clipped at {FLOOR} it is better than FedAvg.",
+           metric="word accuracy"),
+    _claim("boost-protected", partial(m.words_against, "protected", "fedboosting", 1),
+           sentence="Mixing and slices leave its accuracy within two points.", source="paper", metric="word accuracy", rule="within",
+           tolerance=2.0),
+    _claim("worst-boost", partial(m.worst_against, "fedboosting", "fedavg"), sentence="The worse served domain gains by FedBoosting.",
+           metric="word accuracy on it"),
+    _claim("worst-fair", partial(m.worst_against, "qffl", "fedavg"), sentence="It gains by weighting the worst client up (q-FFL).",
+           metric="word accuracy on it"),
+    _claim("hard-weight", m.hard_weight, sentence="A clean client with hard data is weighted down.", metric="its mean weight of two", unit="share",
+           rule="at_most", target=0.5, repeats_within=0.2),
+    _claim("hard-accuracy", m.hard_accuracy, sentence="FedBoosting reads its domain no better than FedAvg.", metric="word accuracy on it",
+           rule="at_most"),
+    _claim("skew-words", m.printed_skew, sentence="Where clients lack some digits, FedBoosting is no better than FedAvg.", metric="word accuracy",
+           rule="at_most"),
+    _claim("bad-words", partial(m.split_against, "corrupted"), sentence="With a third client whose words are random, FedBoosting is a point better or more.",
+           metric="word accuracy", target=1.0),
+    _claim("bad-words-weight", m.bad_weight_words, sentence="That client's weight falls to 0.22 or less.", metric="mean weight of three",
+           unit="share", rule="at_most", target=0.22, repeats_within=0.1),
+    _claim("published", m.not_here, sentence="FedBoosting is better than FedAvg on the published test sets.", source="paper",
+           metric="word accuracy, mean of four sets, batch 800, one epoch", paper=0.97),
+    # ----------------------------------------------------------------------------------------------- digits
+    _claim("iid-weights", m.even_weights, sentence="With equal shares the weights stay within 0.05 of a third.", metric="largest distance",
+           unit="share", rule="at_most", target=0.05, repeats_within=0.02),
+    _claim("iid-accuracy", partial(m.digits_against, "iid", 1, "fedavg"), sentence="And accuracy stays within a point of FedAvg's.",
+           metric="digits", rule="within", tolerance=1.0, repeats_within=2.0),
+    *(
+        _claim(f"bad-weight-e{epochs}", partial(m.bad_weight, epochs),
+               sentence=f"A client with random labels gets {target} or less with {words}.", metric="its mean weight of three", unit="share",
+               rule="at_most", target=target, repeats_within=0.05)
+        for epochs, target, words in ((1, 0.22, "one local epoch"), (5, 0.1, "five"))
+    ),
+    *(
+        _claim(f"bad-accuracy-e{epochs}", partial(m.digits_against, "corrupted", epochs, "fedavg"),
+               sentence=f"Then FedBoosting is a point better than FedAvg with {words}.", metric="digits", target=1.0, repeats_within=3.0)
+        for epochs, words in ((1, "one local epoch"), (5, "five"))
+    ),
+    _claim("bad-median", partial(m.digits_against, "corrupted", 1, "median"), sentence="It is better than the median.", metric="digits",
+           repeats_within=3.0),
+    _claim("liar", m.liar_weight, sentence="But a client with random labels that reports a tiny loss takes nine tenths of the weight.",
+           metric="its mean weight of three", unit="share", target=0.9, repeats_within=0.05),
+    *(
+        _claim(f"skew-e{epochs}", partial(m.digits_against, "sorted", epochs, "fedavg"),
+               sentence=f"Where every client holds other digits, FedBoosting loses five points or more with {words}.", metric="digits",
+               rule="at_most", target=-5.0, repeats_within=8.0)
+        for epochs, words in ((1, "one local epoch"), (5, "five"))
+    ),
+    _claim("skew-dirichlet", partial(m.digits_against, "dirichlet", 1, "fedavg"), sentence="It loses where shares of labels are unequal.", metric="digits",
+           rule="at_most", repeats_within=8.0),
+    _claim("skew-clipped", partial(m.digits_against, "sorted", 5, "fedavg", floor=FLOOR),
+           sentence="Clipping repairs half of it at five epochs: at most eight points are lost.", metric="digits", target=-8.0, repeats_within=8.0),
+    # ------------------------------------------------------------------------------------------------ leaks
+    _claim("leak-mixed", partial(m.leak_cost, "mixed"), sentence="Mixing costs the attack of chapter 09 less than 3 dB.", metric="PSNR, raw minus mixture",
+           unit="dB", rule="at_most", target=3.0, seeds=10, repeats_within=3.0),
+    _claim("leak-noise", m.noise_against_mixing, sentence="It costs less than noise of the same size.", metric="PSNR, mixture minus noise",
+           unit="dB", seeds=10, repeats_within=3.0),
+    _claim("leak-hidden", m.hidden_view, sentence="One masked upload helps the attack no more than knowing nothing.", metric="PSNR, guess minus attack",
+           unit="dB", seeds=10, repeats_within=3.0),
+]  # fmt: skip
+
+_ROUNDS = [float(r) for r in range(1, WORD_ROUNDS[1] + 1)]
+CURVES: list[Curve] = [
+    *(Curve(name, "round", _ROUNDS, partial(m.accuracy_curve, name)) for name in ("fedavg", "fedboosting", "qffl")),
+    Curve("digits", "round", [float(r) for r in range(1, DIGIT_ROUNDS + 1)], m.digits_curve),
+]

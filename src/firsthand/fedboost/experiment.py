@@ -1,0 +1,159 @@
+"""The chapter's experiment: one federation, scored after every round on every domain.
+
+`run` is what the notebook, the command line and the tests call; `CLAIMS` is what the evidence measures.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from firsthand.data.words import ALPHANUMERIC, encode, load_words, read_iiit5k, read_mjsynth
+from firsthand.errors import UserError
+from firsthand.fedboost.claims import CLAIMS, CURVES
+from firsthand.fedboost.federation import Client, History, Task, federate
+from firsthand.fedboost.network import CRNN, ctc_loss, words_right
+from firsthand.fedboost.runs import WORD_SPLITS, digit_clients, digits, word_clients, word_tests
+from firsthand.fedboost.strategies import STRATEGIES, strategy
+from firsthand.kit.device import resolve_device
+from firsthand.kit.results import Result
+
+__all__ = ["CLAIMS", "CURVES", "PRESETS", "Config", "run", "with_data"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the experiment.
+
+    Attributes:
+        preset: name under which the result is stored.
+        strategies: some of STRATEGIES.
+        task: "digits", "words", or "folders": the full recogniser on data of one's own.
+        split: of WORD_SPLITS, or of digits: iid, sorted, dirichlet, corrupted.
+        rounds, epochs, clients (of digits): R, E, N.
+        keep, slices, warmup: as `federate`.
+        data: of "folders": a folder with one subfolder a client in MJSynth's layout and iiit5k for the test.
+        limit: at most so many words a client.
+        batch: examples a step of "folders".
+    """
+
+    preset: str
+    strategies: tuple[str, ...] = ("fedavg", "fedboosting")
+    task: str = "digits"
+    split: str = "corrupted"
+    rounds: int = 10
+    epochs: int = 1
+    clients: int = 3
+    keep: float | None = None
+    slices: int | None = None
+    warmup: int = 0
+    data: str | None = None
+    limit: int | None = None
+    batch: int = 800
+
+
+PRESETS = {
+    "smoke": Config("smoke", rounds=1),
+    "book": Config("book", split="iid", rounds=20),
+    "paper": Config("paper", task="folders", rounds=30),
+}
+
+
+Federation = tuple[list[Client], dict[str, tuple[Tensor, Tensor]]]  # clients, and tests by name
+
+
+def with_data(config: Config, path: str) -> Config:
+    """The full recogniser on a folder with one subfolder a client in MJSynth's layout, and `iiit5k`."""
+    if not Path(path).is_dir():
+        raise UserError(f"--data must be a folder with a subfolder for every client; {Path(path).name} is none.")
+    return replace(config, data=path, task="folders")
+
+
+def _folders(config: Config, device: torch.device, seed: int) -> Federation:
+    """Clients and tests of one's own data; Adadelta and its usual rate, as the released code."""
+    if config.data is None:
+        raise UserError("The preset needs words: give --data FOLDER with one subfolder a client and iiit5k.")
+    folder = Path(config.data)
+    parties = sorted(f for f in folder.iterdir() if f.is_dir() and f.name != "iiit5k")
+    if len(parties) < 2:
+        raise UserError(f"{folder.name} needs at least two subfolders in MJSynth's layout, one a client.")
+
+    def make() -> CRNN:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return CRNN().to(device)
+
+    task = Task(make, ctc_loss, words_right, torch.optim.Adadelta, batch=config.batch)
+
+    def tensors(pairs: list[tuple[Path, str]], shortest: int = 1) -> tuple[Tensor, Tensor]:
+        images, texts, _ = load_words(pairs[: config.limit], shortest=shortest)
+        return images.to(device), encode(texts, ALPHANUMERIC).to(device)
+
+    clients = [
+        Client(task, *tensors(read_mjsynth(party)), name=party.name, seed=100 * seed + i)
+        for i, party in enumerate(parties)
+    ]
+    return clients, {"iiit5k": tensors(read_iiit5k(folder / "iiit5k"), shortest=3)}
+
+
+def _federation(config: Config, device: torch.device, seed: int) -> Federation:
+    if config.task == "folders":
+        return _folders(config, device, seed)
+    if config.task == "words":
+        if config.split not in WORD_SPLITS:
+            raise UserError(f"Unknown split {config.split!r}: choose one of {', '.join(WORD_SPLITS)}.")
+        return word_clients(config.split, seed), word_tests(seed)
+    if config.task != "digits":
+        raise UserError(f"Unknown task {config.task!r}: choose digits, words or folders.")
+    try:
+        return digit_clients(config.split, seed, config.clients), {"digits": digits()[2:]}
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def histories(config: Config, *, seed: int, device: torch.device, progress: bool) -> dict[str, History]:
+    """Every strategy's history, each with fresh clients."""
+    from tqdm import tqdm
+
+    unknown = set(config.strategies) - set(STRATEGIES)
+    if unknown:
+        raise UserError(f"Unknown strategy {sorted(unknown)[0]!r}: choose one of {', '.join(STRATEGIES)}.")
+    found = {}
+    for name in tqdm(config.strategies, disable=not progress, unit="strategy"):
+        clients, tests = _federation(config, device, seed)
+        found[name] = federate(
+            clients, strategy(name), rounds=config.rounds, epochs=config.epochs, tests=tests, keep=config.keep,
+            slices=config.slices, warmup=config.warmup,
+        )  # fmt: skip
+    return found
+
+
+def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool = True) -> Result:
+    """Train one federation by every strategy.
+
+    Args:
+        config: one of PRESETS, or a changed copy.
+        seed: of data, first weights and orders.
+        device: of the task "folders"; the small ones are faster on a CPU.
+        progress: show a bar over strategies.
+
+    Returns:
+        Result with metrics "<strategy>/<test>" (accuracy after the last round, in [0, 1]) and "<strategy>/worst", and
+        arrays "<strategy>/<test>" (R,), "<strategy>/weights" (R, N).
+    """
+    begin = time.perf_counter()
+    where = resolve_device(device) if config.task == "folders" else torch.device("cpu")
+    metrics: dict[str, float] = {}
+    arrays: dict[str, np.ndarray] = {}
+    for name, found in histories(config, seed=seed, device=where, progress=progress).items():
+        for test, scores in found.scores.items():
+            metrics[f"{name}/{test}"] = float(scores[-1])
+            arrays[f"{name}/{test}"] = scores
+        metrics[f"{name}/worst"] = float(found.worst_score()[-1])
+        arrays[f"{name}/weights"] = found.weights
+    return Result("fedboost", config.preset, seed, metrics, arrays, time.perf_counter() - begin)
