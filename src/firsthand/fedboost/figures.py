@@ -1,0 +1,165 @@
+"""Drawing for the chapter: the weight bench, the round scrubber, and who can read what."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from firsthand.data.words import PRINT, SIGN, word_images
+from firsthand.fedboost.film import EPOCHS, KEEPS, ROUNDS, SPLITS, film
+from firsthand.fedboost.weights import boosting_weights
+from firsthand.grnn.runs import face_batch
+from firsthand.kit.style import FAINT, PALETTE, bare
+
+SPLIT_WORDS = {
+    "iid": "equal shares", "dirichlet": "unequal labels", "sorted": "sorted by label", "corrupted": "one random client",
+}  # fmt: skip
+STRATEGY_WORDS = {"fedavg": "FedAvg", "fedboosting": "FedBoosting"}
+OBSERVERS = ("server", "another client", "server and client")
+PROTECTIONS = ("nothing", "encryption", "encryption and mixing", "pairwise masks")
+CLIENTS = ("client 0", "client 1", "client 2")
+
+
+def draw_words(seed: int = 0, columns: int = 5) -> Figure:
+    """Words of both domains, a row each."""
+    fig, axes = plt.subplots(2, columns, figsize=(9.0, 1.9))
+    for line, domain in zip(axes, (PRINT, SIGN), strict=True):
+        images, texts = word_images(columns, domain, seed=seed)
+        for ax, image, text in zip(line, images, texts, strict=True):
+            ax.imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            ax.set_title(text, fontsize=10, pad=2)
+            bare(ax)
+    return fig
+
+
+def render_weights(train_loss: float, abroad: float, floor: float) -> tuple[Figure, str]:
+    """The weight bench: client 0's losses move, clients 1 and 2 keep 0.5 everywhere.
+
+    Args:
+        train_loss: of client 0.
+        abroad: loss of client 0's model on the others' data.
+        floor: losses are clipped here.
+    """
+    train = np.array([train_loss, 0.5, 0.5])
+    validation = np.full((3, 3), 0.5)
+    validation[0] = (train_loss, abroad, abroad)
+    accuracy = (np.exp(-train), np.exp(-validation))  # what losses of a likelihood say about accuracy
+    rules = {
+        "FedAvg": np.full(3, 1 / 3),
+        "losses (2)": boosting_weights(train, validation, floor=floor),
+        "accuracies": boosting_weights(*accuracy, metric="accuracy"),
+        "softmax": boosting_weights(*accuracy, metric="softmax"),
+    }
+    fig, ax = plt.subplots(figsize=(5.6, 3.6))
+    for number, name in enumerate(CLIENTS):
+        places = np.arange(len(rules)) + 0.27 * (number - 1)
+        ax.bar(places, [p[number] for p in rules.values()], width=0.25, color=PALETTE[number], label=name)
+    ax.set_xticks(np.arange(len(rules)), list(rules))
+    ax.set_ylim(0, 1.05)
+    ax.set_ylabel("weight")
+    ax.legend(fontsize=9, loc="upper left")
+    by_loss, by_accuracy = rules["losses (2)"][0], rules["accuracies"][0]
+    return fig, f"Client 0 gets {by_loss:.2f} of the step from losses, {by_accuracy:.2f} from accuracies."
+
+
+def render_round(number: int, split: str, local_epochs: int) -> tuple[Figure, str]:
+    """The round scrubber: weights and accuracy up to a round, and who validates whom how well.
+
+    Args:
+        number: of the round, from 1.
+        split: a value of SPLIT_WORDS.
+        local_epochs: of EPOCHS.
+    """
+    key = next(name for name, words in SPLIT_WORDS.items() if words == split)
+    stored = film()
+    weights = stored[f"{key}/{local_epochs}/weights"].numpy()
+    validation = stored[f"{key}/{local_epochs}/validation"].numpy()[number - 1]
+    rounds = np.arange(1, ROUNDS + 1)
+    fig, axes = plt.subplots(2, 2, figsize=(6.4, 5.4), gridspec_kw={"height_ratios": (1, 1)})
+    for client, name in enumerate(CLIENTS):
+        axes[0, 0].plot(rounds, weights[:, client], color=PALETTE[client], label=name)
+    axes[0, 0].axvline(number, color=FAINT, linewidth=1.5, linestyle="-")
+    axes[0, 0].set_ylim(0, 1)
+    axes[0, 0].set_title("weight p")
+    axes[0, 0].legend(fontsize=8)
+    axes[0, 1].bar(np.arange(3), weights[number - 1], color=PALETTE[:3])
+    axes[0, 1].set_xticks(np.arange(3), ["0", "1", "2"])
+    axes[0, 1].set_ylim(0, 1)
+    axes[0, 1].set_title(f"p in round {number}")
+    for name, words in STRATEGY_WORDS.items():
+        axes[1, 0].plot(rounds, 100 * stored[f"{key}/{local_epochs}/{name}/score"].numpy(), label=words)
+    axes[1, 0].axvline(number, color=FAINT, linewidth=1.5, linestyle="-")
+    axes[1, 0].set_title("accuracy (%)")
+    axes[1, 0].set_xlabel("round")
+    axes[1, 0].legend(fontsize=8)
+    axes[1, 1].imshow(validation, cmap="viridis_r")
+    for i, j in np.ndindex(3, 3):
+        axes[1, 1].text(j, i, f"{validation[i, j]:.2f}", ha="center", va="center", color="white", fontsize=9)
+    axes[1, 1].set_xticks([0, 1, 2])
+    axes[1, 1].set_yticks([0, 1, 2])
+    axes[1, 1].set_xlabel("data of client")
+    axes[1, 1].set_title("loss of model")
+    gap = 100 * float(
+        stored[f"{key}/{local_epochs}/fedboosting/score"][number - 1]
+        - stored[f"{key}/{local_epochs}/fedavg/score"][number - 1]
+    )
+    return fig, f"Round {number}, {split}: FedBoosting is {gap:+.1f} points from FedAvg."
+
+
+def _view(observer: str, protection: str, keep: float) -> tuple[str | None, str]:
+    """Which stored attack shows what an observer reads, and why; None: there is nothing to attack."""
+    joined = observer == "server and client"
+    if protection == "nothing":
+        if observer == "another client":
+            return "keep 1", "To validate it, another client is sent the plain update."
+        return "keep 1", "Uploads are plain."
+    if protection == "pairwise masks":
+        return "masked", "One upload is noise; only the sum over clients means something."
+    if observer == "server":
+        return None, "The server holds ciphertexts; it sees only the decrypted sum."
+    if joined:
+        return "keep 1", "All clients share one key: with it the server's ciphertexts open."
+    if protection == "encryption":
+        return "keep 1", "To validate it, another client decrypts the update itself."
+    return f"keep {keep:g}", "It decrypts one mixture; with all of them it could solve for the update."
+
+
+def render_reader(observer: str, protection: str, keep: float) -> tuple[Figure, str]:
+    """Who can read what: the face that chapter 09's attack finds in what an observer holds.
+
+    Args:
+        observer: of OBSERVERS.
+        protection: of PROTECTIONS.
+        keep: of KEEPS, a client's own share of its mixture.
+    """
+    name, why = _view(observer, protection, keep)
+    stored = film()
+    fig, axes = plt.subplots(1, 2, figsize=(5.2, 2.9))
+    truth = face_batch(2, 0)[0][0]
+    if name is None:
+        axes[0].text(0.5, 0.5, "ciphertext", ha="center", va="center", fontsize=13, transform=axes[0].transAxes)
+        axes[0].set_title("read")
+        dB = "nothing to attack"
+    else:
+        show(axes[0], stored[name].float() / 255)
+        dB = f"{float(stored[f'{name}/psnr']):.1f} dB"
+        axes[0].set_title(f"read, {dB}")
+    bare(axes[0])
+    show(axes[1], truth)
+    axes[1].set_title("true")
+    return fig, f"{why} The attack: {dB}."
+
+
+def show(ax: plt.Axes, image: Tensor) -> None:
+    """An image (c, s, s) in [0, 1]."""
+    ax.imshow(torch.as_tensor(image).clamp(0, 1).permute(1, 2, 0).squeeze().numpy(), cmap="gray", vmin=0, vmax=1)
+    bare(ax)
+
+
+__all__ = [
+    "EPOCHS", "KEEPS", "OBSERVERS", "PROTECTIONS", "SPLITS", "SPLIT_WORDS", "draw_words", "render_reader",
+    "render_round", "render_weights",
+]  # fmt: skip

@@ -1,0 +1,91 @@
+"""What the moving figures show, made beforehand: federations on digits, and who reads what of a protected update.
+
+`python -m firsthand.fedboost.film` makes it (about six minutes on two cores) and writes
+firsthand/weights/fedboost_film.*.
+"""
+
+from __future__ import annotations
+
+import time
+
+import joblib
+import numpy as np
+import torch
+from torch import Tensor
+
+from firsthand.fedboost.federation import History
+from firsthand.fedboost.runs import ATTACK, Case, history
+from firsthand.fedboost.weights import mix
+from firsthand.grnn.attacks import attack, psnr
+from firsthand.grnn.gradients import shared_gradient
+from firsthand.grnn.runs import PEOPLE, face_batch, untrained_victim
+from firsthand.kit.evidence import processor
+from firsthand.kit.shared import shared
+from firsthand.kit.weights import ship, shipped
+
+COMMAND = "python -m firsthand.fedboost.film"
+SPLITS = ("iid", "dirichlet", "sorted", "corrupted")
+EPOCHS = (1, 5)
+ROUNDS = 20
+KEEPS = (0.5, 0.6, 0.75, 0.9, 1.0)
+SEED = 0  # of federations
+VICTIM = 0  # of the face that is attacked
+
+
+def _rounds(split: str, epochs: int, name: str) -> History:
+    torch.set_num_threads(1)
+    return history(Case("digits", split, name, epochs=epochs, rounds=ROUNDS), SEED)
+
+
+def _attacked(keep: float | None) -> tuple[Tensor, float]:
+    """The face found in a mixture; keep None: in a masked upload, which is uniform noise."""
+    torch.set_num_threads(1)
+    model = untrained_victim(VICTIM)
+    x, y = face_batch(2, VICTIM)
+    gradients = np.stack([shared_gradient(model, x[i : i + 1], y[i : i + 1]).numpy() for i in (0, 1)])
+    if keep is None:
+        generator = torch.Generator().manual_seed(VICTIM)
+        bound = float(np.abs(gradients).max())
+        held = bound * (2 * torch.rand(gradients.shape[1], generator=generator) - 1)
+    else:
+        held = torch.from_numpy(mix(gradients, keep=keep)[0]).float()
+    found = attack(model, held, batch=1, image_shape=(3, 32, 32), num_classes=PEOPLE, iterations=ATTACK, seed=VICTIM)
+    image = found.images.clamp(0, 1)
+    return image[0], float(psnr(image, x[:1])[0])
+
+
+def main() -> None:
+    """Run and store."""
+    begin = time.perf_counter()
+    pool = joblib.Parallel(n_jobs=2)
+    cases = [(s, e, n) for s in SPLITS for e in EPOCHS for n in ("fedavg", "fedboosting")]
+    tensors: dict[str, Tensor] = {}
+    for (split, epochs, name), found in zip(cases, pool(joblib.delayed(_rounds)(*c) for c in cases), strict=True):
+        tensors[f"{split}/{epochs}/{name}/score"] = torch.from_numpy(found.scores["digits"]).float()
+        if name == "fedboosting":
+            tensors[f"{split}/{epochs}/weights"] = torch.from_numpy(found.weights).float()
+            tensors[f"{split}/{epochs}/validation"] = torch.from_numpy(found.validation).float()
+    views: list[float | None] = [*KEEPS, None]
+    quality = {}
+    for view, (image, dB) in zip(views, pool(joblib.delayed(_attacked)(v) for v in views), strict=True):
+        name = "masked" if view is None else f"keep {view:g}"
+        tensors[name] = (255 * image).round().to(torch.uint8)
+        tensors[f"{name}/psnr"] = torch.tensor(dB)
+        quality[name] = round(dB, 3)
+    card = {
+        "command": COMMAND, "seed": SEED, "minutes": round((time.perf_counter() - begin) / 60, 1), "steps": ROUNDS,
+        "processor": processor(), "threads": 1, "licence": "pictures: as Labeled Faces in the Wild, research use",
+        "quality": quality, "log": [[i, q] for i, q in enumerate(quality.values())],
+    }  # fmt: skip
+    ship("fedboost_film", tensors, card)
+
+
+@shared
+def film() -> dict[str, Tensor]:
+    """All that is stored: "<split>/<epochs>/weights" (R, N), "…/validation" (R, N, N), "…/<strategy>/score" (R,),
+    "keep <share>" and "masked" (3, 32, 32) uint8 with "…/psnr"."""
+    return shipped("fedboost_film")
+
+
+if __name__ == "__main__":
+    main()
