@@ -14,7 +14,6 @@ from firsthand.kit.claims import Claim, Curve
 from firsthand.stepsqp import measures as m
 from firsthand.stepsqp.measures import SEEDS
 
-
 #: How far a value may lie when another kind of processor measures the same seed. Two kinds round differently, and a
 #: noisy search can then take another path. Measured, not chosen: about three times the largest difference between
 #: all seeds on an Intel Xeon and on an AMD EPYC; rows that are not here repeat to 1e-6. What rounding itself does, the
