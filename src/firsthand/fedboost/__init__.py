@@ -4,13 +4,15 @@ Paper: H. Ren, J. Deng, X. Xie, X. Ma, Y. Wang, "FedBoosting: Federated Learning
 Text Recognition", Neurocomputing 2024, arXiv 2007.07296.
 
 In this folder: `weights` (who counts how much, slices, mixing), `paillier` and `protection` (adding without reading),
-`network` (CRNN, CTC), `strategies` and `federation` (rounds in one process), `flower` (the same as a Flower strategy).
+`network` (CRNN, CTC), `strategies` and `federation` (rounds in one process), `flower` and `processes` (the same under
+Flower), `runs`, `measures` and `claims` (evidence), `experiment`, `figures` and `film`, `exercises`.
 
 What differs from the paper: of its text only the abstract, one table and the protocol's figure could be verified; the
 method follows the released code (Rand2AI/FedBoosting at 4faccba). Nothing is unpickled; keys are long unless a page
 breaks them; batches are shuffled; losses can be clipped from below.
 """
 
+from firsthand.fedboost.experiment import CLAIMS, PRESETS, Config, run
 from firsthand.fedboost.federation import Client, ClientLost, Fit, History, Task, federate, train_alone
 from firsthand.fedboost.network import (
     CRNN,
@@ -33,8 +35,8 @@ from firsthand.fedboost.strategies import STRATEGIES, Reports, Strategy, strateg
 from firsthand.fedboost.weights import aggregate, boosting_weights, mix, mixing_matrix, slice_weights, unmix
 
 __all__ = [
-    "CRNN", "STRATEGIES", "Client", "ClientLost", "CompactCRNN", "DigitsMLP", "Fit", "History", "Packing", "PrivateKey",
+    "CLAIMS", "CRNN", "PRESETS", "STRATEGIES", "Client", "ClientLost", "CompactCRNN", "Config", "DigitsMLP", "Fit", "History", "Packing", "PrivateKey",
     "PublicKey", "Reports", "Strategy", "Task", "aggregate", "boosting_weights", "ckks_aggregate", "ctc_loss",
     "encrypted_aggregate", "factor", "federate", "generate_key", "greedy_decode", "masked_aggregate", "masked_updates",
-    "mix", "mixing_matrix", "slice_weights", "strategy", "train_alone", "unmix", "word_accuracy", "words_right",
+    "mix", "mixing_matrix", "run", "slice_weights", "strategy", "train_alone", "unmix", "word_accuracy", "words_right",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from firsthand.data.words import PRINT, SIGN, word_images
 from firsthand.fedboost.film import EPOCHS, KEEPS, ROUNDS, SPLITS, film
 from firsthand.fedboost.weights import boosting_weights
 from firsthand.grnn.runs import face_batch
+from firsthand.kit import evidence
 from firsthand.kit.style import FAINT, PALETTE, bare
 
 SPLIT_WORDS = {
@@ -33,6 +34,15 @@ def draw_words(seed: int = 0, columns: int = 5) -> Figure:
             ax.set_title(text, fontsize=10, pad=2)
             bare(ax)
     return fig
+
+
+def draw_curves(ax: plt.Axes) -> None:
+    """Word accuracy on two domains by round, from the evidence: thin lines for seeds, thick ones for their mean."""
+    curves = {curve["id"]: curve for curve in evidence.load("fedboost")["curves"]}
+    for colour, (name, words) in zip(PALETTE, (*STRATEGY_WORDS.items(), ("qffl", "q-FFL")), strict=False):
+        values = np.array(curves[name]["values"])
+        ax.plot(curves[name]["x"], values.T, color=colour, linewidth=0.6, alpha=0.5, linestyle="-")
+        ax.plot(curves[name]["x"], values.mean(0), color=colour, label=words)
 
 
 def render_weights(train_loss: float, abroad: float, floor: float) -> tuple[Figure, str]:
@@ -160,6 +170,6 @@ def show(ax: plt.Axes, image: Tensor) -> None:
 
 
 __all__ = [
-    "EPOCHS", "KEEPS", "OBSERVERS", "PROTECTIONS", "SPLITS", "SPLIT_WORDS", "draw_words", "render_reader",
-    "render_round", "render_weights",
+    "EPOCHS", "KEEPS", "OBSERVERS", "PROTECTIONS", "SPLITS", "SPLIT_WORDS", "draw_curves", "draw_words",
+    "render_reader", "render_round", "render_weights",
 ]  # fmt: skip
