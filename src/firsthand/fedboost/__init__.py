@@ -35,8 +35,9 @@ from firsthand.fedboost.strategies import STRATEGIES, Reports, Strategy, strateg
 from firsthand.fedboost.weights import aggregate, boosting_weights, mix, mixing_matrix, slice_weights, unmix
 
 __all__ = [
-    "CLAIMS", "CRNN", "PRESETS", "STRATEGIES", "Client", "ClientLost", "CompactCRNN", "Config", "DigitsMLP", "Fit", "History", "Packing", "PrivateKey",
-    "PublicKey", "Reports", "Strategy", "Task", "aggregate", "boosting_weights", "ckks_aggregate", "ctc_loss",
-    "encrypted_aggregate", "factor", "federate", "generate_key", "greedy_decode", "masked_aggregate", "masked_updates",
-    "mix", "mixing_matrix", "run", "slice_weights", "strategy", "train_alone", "unmix", "word_accuracy", "words_right",
+    "CLAIMS", "CRNN", "PRESETS", "STRATEGIES", "Client", "ClientLost", "CompactCRNN", "Config", "DigitsMLP", "Fit",
+    "History", "Packing", "PrivateKey", "PublicKey", "Reports", "Strategy", "Task", "aggregate", "boosting_weights",
+    "ckks_aggregate", "ctc_loss", "encrypted_aggregate", "factor", "federate", "generate_key", "greedy_decode",
+    "masked_aggregate", "masked_updates", "mix", "mixing_matrix", "run", "slice_weights", "strategy", "train_alone",
+    "unmix", "word_accuracy", "words_right",
 ]  # fmt: skip
