@@ -95,3 +95,12 @@ def test_bad_requests_get_a_sentence(tmp_path):
 def test_the_gpu_trains():
     result = run(replace(PRESETS["smoke"], preset="gpu"), device="cuda", progress=False)
     assert np.isfinite(result.arrays["loss"]).all()
+
+
+def test_the_notebook_and_the_film_train_at_the_tuned_rate():
+    from firsthand.dmjd import film
+    from firsthand.dmjd.runs import JOINT, chosen
+
+    rate = chosen()["pretrain"][JOINT.setting]
+    assert PRESETS["book"].blr == rate
+    assert rate == film.BLR

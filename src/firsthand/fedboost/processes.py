@@ -130,14 +130,14 @@ def _logs(folder: Path) -> str:
 
 def federate_digits(
     folder: Path, *, strategy: str = "fedboosting", split: str = "iid", clients: int = 2, rounds: int = 2,
-    epochs: int = 1, seed: int = 0, timeout: float = 30.0, dies: int | None = None, limit: float = 300.0,
+    epochs: int = 1, seed: int = 0, timeout: float = 60.0, dies: int | None = None, limit: float = 300.0,
 ) -> tuple[np.ndarray, list[str]]:  # fmt: skip
     """Run a federation on digits with every party in its own process.
 
     Args:
         folder: empty; takes the app, the logs and the result.
         strategy, split, clients, rounds, epochs, seed: as in `runs`.
-        timeout: seconds the server waits for the replies of a phase.
+        timeout: seconds the server waits for the replies of a phase; every process imports PyTorch anew for each.
         dies: this client's processes end themselves after the first round.
         limit: seconds for everything.
 
