@@ -206,4 +206,7 @@ def _submitted(flwr: str, app: Path, environment: dict[str, str]) -> bool:
     )  # fmt: skip
     with (app.parent / "submit.log").open("a") as log:
         log.write(done.stdout + done.stderr)
-    return done.returncode == 0
+    try:  # the exit status is 0 even where the connection failed
+        return bool(json.loads(done.stdout)["success"])
+    except (ValueError, KeyError):
+        return False
