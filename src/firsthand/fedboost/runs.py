@@ -26,7 +26,7 @@ from firsthand.kit.shared import shared
 Tests = dict[str, tuple[Tensor, Tensor]]
 #: Losses below this count as this, where a row says "clipped".
 FLOOR = 0.1
-# Rate and batch: three pairs were tried on central training only, one at seed 0 and two at seed 1000, which no row uses.
+# Three pairs of rate and batch were tried, on central training only: one at seed 0, two at seed 1000 (no row's).
 WORDS_LR, WORDS_BATCH, WORDS_CLIP = 5e-3, 16, 5.0
 PRINTS, SIGNS, TEST_WORDS = 800, 400, 200  # words of the two clients, and of each test
 SKEWED = 600  # words of a client that lacks some digits
