@@ -14,25 +14,9 @@ from firsthand.kit.claims import Claim, Curve
 from firsthand.stepsqp import measures as m
 from firsthand.stepsqp.measures import SEEDS
 
-#: How far a value may lie when another kind of processor measures the same seed. Two kinds round differently, and a
-#: noisy search can then take another path. Measured, not chosen: about three times the largest difference between
-#: all seeds on an Intel Xeon and on an AMD EPYC; rows that are not here repeat to 1e-6. What rounding itself does, the
-#: last row, cannot be held closer than this.
-REPEATS = {
-    "floor-values": 1e-4,
-    "floor-gradients": 0.16,
-    "relaxation-costs": 0.8,
-    "robust-1e-4": 0.15,
-    "robust-1e-2": 0.65,
-    "typical-1e-4": 2e-4,
-    "typical-1e-2": 1e-3,
-    "insensitive-gamma": 2.0,
-    "rounding": 12.0,
-}
-
 
 def _claim(name: str, *, tolerance: float = 0.0, seeds: int = SEEDS, **rest: Any) -> Claim:
-    return Claim(id=name, paper=None, tolerance=tolerance, seeds=seeds, repeats_within=REPEATS.get(name, 1e-6), **rest)
+    return Claim(id=name, paper=None, tolerance=tolerance, seeds=seeds, repeats_within=1e-6, **rest)
 
 
 CLAIMS: list[Claim] = [
