@@ -140,3 +140,7 @@ def test_bad_updates_are_named():
         encrypted_aggregate(np.ones((2, 3)), [1.0], key_bits=128)
     with pytest.raises(ValueError, match="shape"):
         encrypted_aggregate([1.0, 2.0], [0.5, 0.5], key_bits=128)
+    with pytest.raises(ValueError, match="too short: the sum"):
+        encrypted_aggregate([[1000.0], [1000.0]], [0.5, 0.5], key=generate_key(116, seeded(0)))
+    with pytest.raises(ValueError, match="at least 2 bits"):
+        encrypted_aggregate([[1.0], [1.0]], [0.5, 0.5], key_bits=128, pack_bits=1)

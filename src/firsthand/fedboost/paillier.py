@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from functools import cached_property
+from math import gcd
 from typing import Any, Protocol
 
 try:  # integers of 4,096 bits, several times faster than Python's own
@@ -81,7 +82,10 @@ class PublicKey:
         """
         if 3 * abs(number) >= self.n:
             raise ValueError(f"A number of {abs(number).bit_length()} bits is too large for a key of {self.bits} bits.")
-        r = (rng or random.SystemRandom()).randrange(1, self.n)
+        chance = rng or random.SystemRandom()
+        r = chance.randrange(1, self.n)
+        while gcd(r, self.n) > 1:  # a multiple of a prime factor; matters for short keys only
+            r = chance.randrange(1, self.n)
         return (1 + number % self.n * self.n) % self.square * power(r, self.n, self.square) % self.square
 
     @property
@@ -156,8 +160,6 @@ def generate_key(bits: int = KEY_BITS, rng: Random | None = None) -> PrivateKey:
 
 def factor(n: int) -> tuple[int, int]:
     """The two primes of a small n, by Pollard's rho: about the fourth root of n steps. This is how short keys break."""
-    from math import gcd
-
     if n % 2 == 0:
         return 2, n // 2
     for shift in range(1, 100):

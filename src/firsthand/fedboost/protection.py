@@ -110,8 +110,13 @@ def encrypted_aggregate(
         raise ValueError(f"{len(u)} updates need as many weights; got {len(factors)}.")
     key = key or generate_key(key_bits, rng)
     public = key.public
+    if pack_bits is not None and pack_bits < 2:
+        raise ValueError(f"A packed number has at least 2 bits; got {pack_bits}.")
     packing = Packing(pack_bits, float(np.abs(u).max(initial=0.0)), sum(factors)) if pack_bits else None
     plain = [list(packing.pack(row, public)) if packing else _integers(row, slices) for row in u]
+    largest = sum(f * max(map(abs, row), default=0) for f, row in zip(factors, plain, strict=True))
+    if 3 * largest >= public.n:
+        raise ValueError(f"A key of {public.bits} bits is too short: the sum would have {largest.bit_length()} bits.")
     sent = [[public.encrypt(number, rng) for number in row] for row in plain]  # on the clients
     added = [public.weighted_sum(list(column), factors) for column in zip(*sent, strict=True)]  # on the server
     read = [key.decrypt(cipher) for cipher in added]  # on the clients
