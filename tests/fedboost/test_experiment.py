@@ -9,10 +9,20 @@ import pytest
 import torch
 from PIL import Image
 
+from firsthand.data.words import load_words
 from firsthand.errors import UserError
-from firsthand.fedboost import runs
+from firsthand.fedboost import figures, runs
 from firsthand.fedboost.experiment import PRESETS, run, with_data
-from firsthand.fedboost.measures import digit_case, predictions_changed, unmixing_error
+from firsthand.fedboost.measures import (
+    digit_case,
+    mixing_sum,
+    other_of_two,
+    parameters,
+    predictions_changed,
+    stages,
+    unmixed_models,
+    unmixing_error,
+)  # fmt: skip
 
 
 def test_the_smallest_run_repeats():
@@ -22,7 +32,7 @@ def test_the_smallest_run_repeats():
     assert first.arrays["fedboosting/weights"].shape == (1, 3)
 
 
-@pytest.mark.parametrize("split", ["iid", "sorted", "dirichlet", "corrupted"])
+@pytest.mark.parametrize("split", runs.DIGIT_SPLITS)
 def test_splits_share_all_digits_out(split):
     shares = runs.digit_shares(split, 3, 0)
     assert sorted(np.concatenate(shares).tolist()) == list(range(1437))
@@ -33,6 +43,10 @@ def test_splits_share_all_digits_out(split):
 def test_one_client_of_the_corrupted_split_has_random_labels():
     clean, bad = runs.digit_clients("iid", 0), runs.digit_clients("corrupted", 0)
     assert [torch.equal(a.y, b.y) for a, b in zip(clean, bad, strict=True)] == [False, True, True]
+    swapped = runs.digit_clients("swapped", 0)[0].y
+    assert torch.equal(swapped == 3, clean[0].y == 8)
+    assert torch.equal(swapped == 8, clean[0].y == 3)
+    assert torch.equal(swapped == 5, clean[0].y == 5)
 
 
 def test_words_of_a_federation():
@@ -83,14 +97,47 @@ def test_the_full_recogniser_runs_on_folders(tmp_path):
         run(replace(config, data=str(tmp_path / "first")), progress=False)
 
 
+def test_words_beyond_memory_come_from_a_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.full((20, 60, 3), 7, dtype=np.uint8)).save(tmp_path / "a.png")
+    pairs = [(tmp_path / "a.png", text) for text in ("SALE", "AA", "AAA")]
+    images, texts, left_out = load_words(pairs, steps=4, store=tmp_path / "words.npy")
+    assert texts == ["SALE", "AA"]
+    assert left_out == ["a.png: 'AAA' needs more than the 4 columns that the network reads"]
+    assert images.shape == (2, 3, 32, 100)
+    assert (images == 7).all()
+    assert np.load(tmp_path / "words.npy", mmap_mode="r").shape == (3, 3, 32, 100)
+
+
+@pytest.mark.parametrize("observer", figures.OBSERVERS)
+@pytest.mark.parametrize("protection", figures.PROTECTIONS)
+def test_what_an_observer_reads(observer, protection):
+    name, why = figures.view(observer, protection, 0.75)
+    assert why.endswith(".")
+    if observer in ("client who computes", "server with a client"):
+        assert name == "keep 1"  # of two clients nothing hides one from the other
+    if observer == "server":
+        assert name == ("keep 1" if protection == "nothing" else "sum")
+    if (observer, protection) == ("client who looks", "encryption and mixing"):
+        assert name == "keep 0.75"
+
+
 def test_measures_of_exact_rows():
     assert predictions_changed(1) == (0.0, None)
     assert unmixing_error(1)[0] < 1e-10
+    assert unmixed_models(1)[0] < 1e-3
+    assert other_of_two(1)[0] < 1e-3
+    assert (round(mixing_sum(20, 0)[0], 9), round(mixing_sum(21, 0)[0], 9)) == (1.09, 0.9)
+    assert parameters("keras", 0)[0] == 8_721_317
+    assert set(stages(256, 5, 0)) == {"encrypt", "add", "decrypt"}
     assert digit_case("iid", "fedavg", 1, slices=5).slices == 5
 
 
 def test_views_of_an_observer():
-    raw, mixed, noise, hidden = (runs.observed(runs.Leak(v), 0) for v in ("raw", "mixed", "noise", "hidden"))
+    views = ("raw", "mixed", "noise", "hidden", "sum")
+    raw, mixed, noise, hidden, both = (runs.observed(runs.Leak(v), 0) for v in views)
+    other = (mixed - 0.9 * raw) / 0.1
+    assert torch.allclose(both, (raw + other) / 2, atol=1e-5)
     assert torch.nn.functional.cosine_similarity(raw, mixed, dim=0) > 0.95
     assert float((mixed - raw).norm()) == pytest.approx(float((noise - raw).norm()), rel=1e-4)
     assert abs(float(torch.nn.functional.cosine_similarity(raw, hidden, dim=0))) < 0.05

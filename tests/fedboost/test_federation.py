@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from firsthand.fedboost import STRATEGIES, Client, ClientLost, DigitsMLP, Fit, Reports, Task, federate, strategy
-from firsthand.fedboost.federation import get_state, refusal, set_state, train_alone
+from firsthand.fedboost.federation import get_state, refusal, set_state, train_alone, unsound
 
 
 def _right(outputs, targets):
@@ -105,6 +105,7 @@ def test_a_lost_client_is_left_out_and_the_round_completes():
         ({"update": np.zeros(7)}, "has shape \\(7,\\)"),
         ({"update": np.zeros(3610, dtype=int)}, "not of floating point"),
         ({"update": np.full(3610, np.inf)}, "is not finite"),
+        ({"update": np.full(3610, 1e300)}, "is not finite"),
         ({"train_loss": float("nan")}, "training loss is nan"),
         ({"train_loss": -1.0}, "training loss is -1"),
         ({"train_score": 2.0}, "training score is 2"),
@@ -121,6 +122,21 @@ def test_bad_reports_are_turned_away_by_name(change, words):
     assert np.isfinite(found.state).all()
     good = Fit(np.zeros(3610), 0.5, 0.5, 10)
     assert refusal(good, 3610) is None
+
+
+def test_validation_that_is_no_number_leaves_out_by_name():
+    losses, scores = np.ones((3, 3)), np.full((3, 3), 0.5)
+    assert unsound(losses, scores) == {}
+    losses[1, 0] = np.nan  # model 1 is bad on the data of client 0
+    assert unsound(losses, scores) == {1: "its model's loss is nan on somebody's data"}
+    losses[1, 0], losses[:, 2] = 1.0, np.inf  # client 2 tells nonsense about everybody
+    assert unsound(losses, scores) == {2: "none of its validation results is a number in range"}
+    clients = _clients()
+    clients[2].evaluate = lambda state: (float("nan"), 0.0)
+    found = federate(clients, strategy("fedboosting"), rounds=1)
+    assert found.events == ["Round 1: client 2 was left out, none of its validation results is a number in range."]
+    assert found.weights[0, :2].sum() == pytest.approx(1)
+    assert refusal(Fit(np.zeros(3), 0.5, 0.5, 10), 3, start_loss=True) == "its loss at the start is nan"
 
 
 def test_a_round_without_anybody_changes_nothing():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,7 @@ def test_the_same_weights_as_in_one_process(name):
     assert np.abs(state - here.state).max() < 1e-6
     assert server.events == []
     if name == "fedboosting":
-        assert list(server.weights[-1].values()) == pytest.approx(here.weights[-1], abs=1e-6)
+        assert list(server.weights[3].values()) == pytest.approx(here.weights[-1], abs=1e-6)
 
 
 def test_mixtures_slices_and_warm_up_too():
@@ -48,10 +50,27 @@ def test_a_client_that_dies_is_left_out():
     assert np.isfinite(state).all()
     assert server.events == [
         "Round 1: client 2 did not validate and was left out.",
-        "Round 2: 1 of 3 clients were left out.",
-        "Round 3: 1 of 3 clients were left out.",
+        "Round 2: client 2 did not answer and was left out.",
+        "Round 3: client 2 did not answer and was left out.",
     ]
-    assert [sorted(p) for p in server.weights] == [[0, 1]] * 3
+    assert {number: sorted(p) for number, p in server.weights.items()} == {1: [0, 1], 2: [0, 1], 3: [0, 1]}
+
+
+def test_nonsense_is_named_once_and_left_out():
+    clients = _clients()
+    fit = clients[1].fit
+    clients[1].fit = lambda *rest, **options: replace(fit(*rest, **options), train_loss=float("nan"))
+    clients[2].evaluate = lambda state: (float("inf"), 0.5)
+    app = flower.client_app(
+        lambda context: (int(context.node_config["client"]), clients[context.node_config["client"]])
+    )
+    server = flower.FlowerStrategy(strategy("fedboosting"), clients=3)
+    server.start(flower.LocalGrid(app, 3), flower.to_record(get_state(_make())), num_rounds=1)
+    assert server.events == [
+        "Round 1: client 1 was left out, its training loss is nan.",
+        "Round 1: client 2 was left out, none of its validation results is a number in range.",
+    ]
+    assert server.weights == {1: {0: 1.0}}
 
 
 @pytest.mark.slow
@@ -67,6 +86,6 @@ def test_separate_processes_give_the_same_and_survive_a_death(tmp_path):
         return fit
 
     here = federate(digit_clients("iid", 0, 2), strategy("fedboosting"), rounds=2, tamper=lose)
-    assert events == ["Round 2: 1 of 2 clients were left out."]
+    assert events == ["Round 2: client 1 did not answer and was left out."]
     assert np.abs(state - here.state).max() < 1e-6
     assert not (tmp_path / "run" / "result.tmp").exists()

@@ -111,6 +111,26 @@ def test_packed_integers_are_added_exactly():
         Packing(32, 1.0, 100).slots(generate_key(32, seeded(1)).public)
 
 
+def test_packing_with_a_bound_that_was_agreed_on():
+    u, p = _case(1)
+    plain = aggregate(u, slice_weights(p) / 100)
+    found = encrypted_aggregate(u, p, key_bits=512, pack_bits=32, bound=1.0, rng=seeded(0))
+    assert np.abs(found - plain).max() <= len(u) * 2**-31
+    with pytest.raises(ValueError, match="exceeds the bound"):
+        encrypted_aggregate(u, p, key_bits=512, pack_bits=32, bound=1e-6)
+
+
+def test_slots_hold_whatever_the_weights_turn_out_to_be():
+    clients = 30  # published rounding may give up to S + N / 2 slices
+    u = np.full((clients, 3), 0.5)
+    p = np.full(clients, 1 / clients) + 0.0
+    p[:15], p[15:] = 0.0251, (1 - 15 * 0.0251) / 15
+    for slices in (100, 60):
+        total = slice_weights(p, slices).sum()
+        found = encrypted_aggregate(u, p, slices=slices, key_bits=256, pack_bits=16, bound=0.5, rng=seeded(0))
+        assert found == pytest.approx(np.full(3, 0.5 * total / slices), abs=clients * 2**-15)
+
+
 def test_zero_updates_pack():
     assert encrypted_aggregate(np.zeros((2, 3)), [0.5, 0.5], key_bits=128, pack_bits=16).tolist() == [0, 0, 0]
 

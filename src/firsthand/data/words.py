@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -173,7 +174,7 @@ def read_iiit5k(folder: str | Path, split: str = "test") -> list[tuple[Path, str
 
 def load_words(
     pairs: Iterable[tuple[Path, str]], *, alphabet: str = ALPHANUMERIC, size: tuple[int, int] = (32, 100),
-    channels: int = 3, shortest: int = 1,
+    channels: int = 3, shortest: int = 1, steps: int | None = None, store: str | Path | None = None,
 ) -> tuple[Tensor, list[str], list[str]]:  # fmt: skip
     """Open pictures and scale them to one size, whatever their shape, as the released code does in training.
 
@@ -183,15 +184,29 @@ def load_words(
         size: height and width.
         channels: 1 or 3.
         shortest: shorter words are left out (the released test takes 3).
+        steps: columns of the network that is to read them; a word that needs more is left out (letters, and a blank
+            between equal neighbours).
+        store: keep the pixels in this .npy file and map it, for more words than fit into memory.
 
     Returns:
         images uint8 (N, channels, height, width), texts, and a sentence for everything left out.
     """
-    images, texts, left_out = [], [], []
+    pairs = list(pairs)
+    texts: list[str] = []
+    left_out: list[str] = []
+    shape = (len(pairs), channels, *size)
+    pixels_of: np.ndarray = (
+        np.empty(shape, dtype=np.uint8)
+        if store is None or not pairs
+        else np.lib.format.open_memmap(store, mode="w+", dtype=np.uint8, shape=shape)
+    )
     for path, text in pairs:
         word = text.upper()
         if len(word) < shortest or set(word) - set(alphabet):
             left_out.append(f"{path.name}: {text!r} is too short or has a letter outside the alphabet")
+            continue
+        if steps is not None and len(word) + sum(a == b for a, b in pairwise(word)) > steps:
+            left_out.append(f"{path.name}: {text!r} needs more than the {steps} columns that the network reads")
             continue
         try:
             with Image.open(path) as picture:
@@ -199,17 +214,16 @@ def load_words(
         except FileNotFoundError:
             left_out.append(f"{path.name}: missing")
             continue
-        except (OSError, SyntaxError):  # what Pillow raises for a damaged picture
-            left_out.append(f"{path.name}: damaged")
+        except (OSError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for a damaged picture
+            left_out.append(f"{path.name}: damaged, or larger than a word can be")
             continue
-        array = np.asarray(pixels).reshape(*size, channels).transpose(2, 0, 1)
-        images.append(torch.from_numpy(array.copy()))
+        pixels_of[len(texts)] = np.asarray(pixels).reshape(*size, channels).transpose(2, 0, 1)
         texts.append(word)
-    if not images:
+    if not texts:
         raise UserError(
             f"No picture could be read; the first reason: {left_out[0] if left_out else 'the list is empty'}."
         )
-    return torch.stack(images), texts, left_out
+    return torch.from_numpy(pixels_of[: len(texts)]), texts, left_out
 
 
 def encode(texts: Sequence[str], alphabet: str = DIGITS) -> Tensor:

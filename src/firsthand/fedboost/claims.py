@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from firsthand.fedboost import measures as m
-from firsthand.fedboost.runs import DIGIT_ROUNDS, FLOOR, WORD_ROUNDS
+from firsthand.fedboost.runs import DIGIT_ROUNDS, FLOOR, PROX_MU, WORD_ROUNDS
 from firsthand.kit.claims import Claim, Curve
 
 
@@ -29,8 +29,10 @@ def _exact(name: str, measure: Any, **rest: Any) -> Claim:
 
 CLAIMS: list[Claim] = [
     # ------------------------------------------------------------------------------- sizes and arithmetic
-    _exact("size-full", partial(m.parameters, "full"), sentence="The released recogniser has 8,725,413 parameters (4,096 fewer in Keras, whose LSTM has one bias vector).",
+    _exact("size-full", partial(m.parameters, "full"), sentence="The released recogniser has 8,725,413 parameters in PyTorch, whose LSTM has two bias vectors a direction.",
            metric="parameters", source="code", target=8_725_413.0, seeds=1),
+    _exact("size-keras", partial(m.parameters, "keras"), sentence="With one, as in Keras, it has 8,721,317.", metric="parameters", source="code",
+           target=8_721_317.0, seeds=1),
     _exact("size-compact", partial(m.parameters, "compact"), sentence="Ours for two slow cores has 94,395.", metric="parameters",
            target=94_395.0, seeds=1),
     _exact("encrypted-equal", m.encryption_gap, sentence="Encryption loses nothing: decrypted and plain sum are equal.", source="code",
@@ -42,8 +44,18 @@ CLAIMS: list[Claim] = [
     _exact("pack-slots", m.slots, sentence="A 2,048-bit plaintext takes 51 packed numbers of 32 bits.", metric="numbers a ciphertext",
            unit="numbers", target=51.0, seeds=1),
     _exact("cipher-growth", m.growth, sentence="One number a ciphertext makes an upload 128 times as long.", source="code",
-           metric="bytes of a 2,048-bit ciphertext over those of a float32", unit="ratio", target=128.0, seeds=1),
-    _exact("key-short", m.short_key, sentence="A 64-bit key is factored.", metric="share of keys", unit="share", target=1.0),
+           metric="bytes of a 2,048-bit ciphertext over those of a float32", unit="ratio", target=128.0),
+    _claim("cost-encrypt", m.encrypting_share, sentence="Most of the time goes into encryption.", metric="its share of all stages, 2,048 bits",
+           unit="share", target=0.5, repeats_within=0.2),
+    _claim("cost-linear", m.linear, sentence="Time is linear in the number of numbers.", metric="time for each, three times as many over few",
+           unit="ratio", rule="within", target=1.0, tolerance=0.2, repeats_within=0.5),
+    _claim("cost-key", m.longer_key, sentence="A key twice as long takes at least five times as long.", metric="encryption, 2,048 over 1,024 bits",
+           unit="ratio", target=5.0, repeats_within=4.0),
+    _claim("cost-ckks", m.against_ckks, sentence="Even packed it takes longer than CKKS.", metric="seconds for three updates of 3,610 numbers",
+           unit="s", target=0.0, repeats_within=60.0),
+    _exact("key-short", m.short_key, sentence="A 64-bit key is factored by the method shown here.", metric="share of keys", unit="share", target=1.0),
+    _exact("key-released", m.released_key, sentence="A key of the released length, 128 bits, is factored on one core by a library for everybody.",
+           source="code", metric="share of keys, quadratic sieve", unit="share", target=1.0),
     _exact("slices-bound", m.slices_outside, sentence="Slicing moves no weight by more than 1 / (2 S).", source="code",
            metric="of a thousand sets of weights", unit="sets"),
     _exact("slices-vanish", partial(m.slices_left, 200), sentence="With 200 clients and 100 slices FedAvg's step vanishes.", source="code",
@@ -52,10 +64,18 @@ CLAIMS: list[Claim] = [
            metric="sum of sliced weights", target=0.9, tolerance=1e-9, seeds=1),
     _claim("slices-100", partial(m.slicing_costs, 100), sentence="With 100 slices accuracy stays within half a point.", source="code",
            metric="digits, sliced minus real weights", rule="within", tolerance=0.5),
-    _claim("slices-5", partial(m.slicing_moves, 5), sentence="With 5 slices it moves by half a point or more.", metric="digits, absolute change",
+    _claim("slices-5", partial(m.slicing_moves, 5), sentence="With 5 slices it moves by half a point more than with 100.", metric="digits, absolute change, 5 minus 100 slices",
            target=0.5),
     _exact("mix-inverts", m.unmixing_error, sentence="Whoever holds all mixtures can compute every update.", metric="relative error",
            tolerance=1e-10, repeats_within=1e-10),
+    _claim("mix-single", m.unmixed_models, sentence="Even from models in single precision, as they are sent.", metric="relative error", unit="1",
+           rule="at_most", target=1e-3, repeats_within=1e-3),
+    _claim("mix-two", m.other_of_two, sentence="Of two clients each can compute the other's update from the new model alone.",
+           metric="relative error", unit="1", rule="at_most", target=1e-3, repeats_within=1e-3),
+    _exact("mix-sum-20", partial(m.mixing_sum, 20), sentence="With 20 clients a mixture is a tenth too long.", source="code",
+           metric="sum of its sliced weights", target=1.09, tolerance=1e-9, seeds=1),
+    _exact("mix-sum-21", partial(m.mixing_sum, 21), sentence="With 21 it holds nothing of the others.", source="code",
+           metric="sum of its sliced weights", target=0.9, tolerance=1e-9, seeds=1),
     _claim("mix-cosine", m.mixture_cosine, sentence="Even one mixture points almost where the update it hides does.", metric="least cosine, two clients",
            unit="1", target=0.99, repeats_within=0.01),
     # ------------------------------------------------------------------------------------ words, two domains
@@ -74,12 +94,18 @@ CLAIMS: list[Claim] = [
            metric="FedBoosting minus FedAvg, three minus one epochs", paper=1.34),
     _claim("drift-average", partial(m.drift, "fedavg"), sentence="FedAvg loses when three local epochs replace one.", source="paper",
            metric="word accuracy, one minus three", paper=2.44),
-    _claim("boost-faster", m.faster, sentence="FedBoosting converges faster than FedAvg.", source="paper",
-           metric="rounds to four fifths of central accuracy, FedAvg minus FedBoosting", unit="rounds"),
+    _claim("boost-faster", m.faster, sentence="FedBoosting converges faster than FedAvg, by a round or more.", source="paper",
+           metric="rounds to four fifths of central accuracy, FedAvg minus FedBoosting", unit="rounds", target=1.0),
     _claim("boost-size", partial(m.words_against, "fedboosting", "fedavg-size", 1), sentence="It is better than FedAvg weighted by size.",
            metric="word accuracy"),
-    _claim("boost-prox", partial(m.words_against, "fedboosting", "fedprox", 1), sentence="It is better than FedProx (mu = 0.01).", metric="word accuracy"),
-    _claim("boost-clipped", partial(m.words_against, "clipped", "fedavg", 1), sentence=f"With losses clipped at {FLOOR} it is better than FedAvg.",
+    _claim("boost-prox", partial(m.words_against, "fedboosting", "fedprox", 1), sentence=f"It is better than FedProx (mu = {PROX_MU:g}, the best of four).",
+           metric="word accuracy"),
+    *(
+        _claim(f"boost-clipped-e{epochs}", partial(m.words_against, "clipped", "fedavg", epochs),
+               sentence=f"With losses clipped at {FLOOR} it is better than FedAvg, {words}.", metric="word accuracy")
+        for epochs, words in ((1, "one local epoch"), (3, "three"))
+    ),
+    _claim("boost-warm", partial(m.words_against, "warm", "fedavg", 1), sentence=f"After {m.WARMUP} rounds with equal weights it is better than FedAvg.",
            metric="word accuracy"),
     _claim("boost-protected", partial(m.words_against, "protected", "fedboosting", 1),
            sentence="Mixing and slices leave its accuracy within two points.", source="paper", metric="word accuracy", rule="within",
@@ -88,25 +114,28 @@ CLAIMS: list[Claim] = [
            metric="word accuracy on it"),
     _claim("worst-fair", partial(m.worst_against, "qffl", "fedavg"), sentence="It gains by weighting the worst client up (q-FFL).",
            metric="word accuracy on it"),
-    _claim("hard-weight", m.hard_weight, sentence="A clean client with hard data is weighted down.", metric="its mean weight of two", unit="share",
-           rule="at_most", target=0.5, repeats_within=0.2),
-    _claim("hard-accuracy", m.hard_accuracy, sentence="FedBoosting reads its domain no better than FedAvg.", metric="word accuracy on it",
-           rule="at_most"),
-    _claim("skew-words", m.printed_skew, sentence="Where clients lack some digits, FedBoosting is no better than FedAvg.", metric="word accuracy",
-           rule="at_most"),
-    _claim("bad-words", partial(m.split_against, "corrupted"), sentence="With a third client whose words are random, FedBoosting is a point better or more.",
-           metric="word accuracy", target=1.0),
+    _claim("hard-weight", m.hard_weight, sentence="Of two clean clients of one size, the one with harder data is weighted down.",
+           metric="its mean weight of two", unit="share", rule="at_most", target=0.5, repeats_within=0.2),
+    _claim("hard-accuracy", partial(m.split_against, "even", "fedavg", "sign"), sentence="FedBoosting reads its domain no better than FedAvg.",
+           metric="word accuracy on it, clients of one size", rule="at_most"),
+    _claim("skew-words", partial(m.split_against, "labels", "fedavg", "print"), sentence="Where clients lack some digits, FedBoosting is no better than FedAvg.",
+           metric="word accuracy", rule="at_most"),
+    *(
+        _claim(f"bad-words-{other}", partial(m.split_against, "corrupted", other, "mean"),
+               sentence=f"With a third client whose words are random, FedBoosting is better than {words}.", metric="word accuracy", target=target)
+        for other, words, target in (("fedavg", "FedAvg by a point or more", 1.0), ("fedavg-size", "FedAvg by size", 0.0), ("median", "the median", 0.0))
+    ),
     _claim("bad-words-weight", m.bad_weight_words, sentence="That client's weight falls to 0.22 or less.", metric="mean weight of three",
            unit="share", rule="at_most", target=0.22, repeats_within=0.1),
     _claim("published", m.not_here, sentence="FedBoosting is better than FedAvg on the published test sets.", source="paper",
            metric="word accuracy, mean of four sets, batch 800, one epoch", paper=0.97),
     # ----------------------------------------------------------------------------------------------- digits
-    _claim("iid-weights", m.even_weights, sentence="With equal shares the weights stay within 0.05 of a third.", metric="largest distance",
+    _claim("iid-weights", m.even_weights, sentence="With equal shares the weights stay within 0.05 of a third.", metric="largest distance in a round, mean over rounds",
            unit="share", rule="at_most", target=0.05, repeats_within=0.02),
     _claim("iid-accuracy", partial(m.digits_against, "iid", 1, "fedavg"), sentence="And accuracy stays within a point of FedAvg's.",
            metric="digits", rule="within", tolerance=1.0, repeats_within=2.0),
     *(
-        _claim(f"bad-weight-e{epochs}", partial(m.bad_weight, epochs),
+        _claim(f"bad-weight-e{epochs}", partial(m.bad_weight, "corrupted", epochs),
                sentence=f"A client with random labels gets {target} or less with {words}.", metric="its mean weight of three", unit="share",
                rule="at_most", target=target, repeats_within=0.05)
         for epochs, target, words in ((1, 0.22, "one local epoch"), (5, 0.1, "five"))
@@ -116,10 +145,17 @@ CLAIMS: list[Claim] = [
                sentence=f"Then FedBoosting is a point better than FedAvg with {words}.", metric="digits", target=1.0, repeats_within=3.0)
         for epochs, words in ((1, "one local epoch"), (5, "five"))
     ),
-    _claim("bad-median", partial(m.digits_against, "corrupted", 1, "median"), sentence="It is better than the median.", metric="digits",
+    *(
+        _claim(f"bad-median-e{epochs}", partial(m.digits_against, "corrupted", epochs, "median"), sentence=f"It is better than the median with {words}.",
+               metric="digits", repeats_within=3.0)
+        for epochs, words in ((1, "one local epoch"), (5, "five"))
+    ),
+    _claim("swap-weight", partial(m.bad_weight, "swapped", 5), sentence="A client in which two of ten labels changed places gets 0.3 or less with five.",
+           metric="its mean weight of three", unit="share", rule="at_most", target=0.3, repeats_within=0.05),
+    _claim("swap-accuracy", partial(m.digits_against, "swapped", 5, "fedavg"), sentence="Then FedBoosting is better than FedAvg.", metric="digits",
            repeats_within=3.0),
-    _claim("liar", m.liar_weight, sentence="But a client with random labels that reports a tiny loss takes nine tenths of the weight.",
-           metric="its mean weight of three", unit="share", target=0.9, repeats_within=0.05),
+    _claim("liar", m.liar_costs, sentence="But where a client with random labels reports a tiny loss, FedBoosting loses twenty points or more.",
+           metric="digits, against FedAvg", rule="at_most", target=-20.0),
     *(
         _claim(f"skew-e{epochs}", partial(m.digits_against, "sorted", epochs, "fedavg"),
                sentence=f"Where every client holds other digits, FedBoosting loses five points or more with {words}.", metric="digits",
@@ -129,8 +165,12 @@ CLAIMS: list[Claim] = [
     _claim("skew-dirichlet", partial(m.digits_against, "dirichlet", 1, "fedavg"), sentence="It loses where shares of labels are unequal.", metric="digits",
            rule="at_most", repeats_within=8.0),
     _claim("skew-clipped", partial(m.digits_against, "sorted", 5, "fedavg", floor=FLOOR),
-           sentence="Clipping repairs half of it at five epochs: at most eight points are lost.", metric="digits", target=-8.0, repeats_within=8.0),
+           sentence=f"With losses clipped at {FLOOR} it loses at most eight points with five.", metric="digits", target=-8.0, repeats_within=8.0),
     # ------------------------------------------------------------------------------------------------ leaks
+    _claim("leak-raw", partial(m.better_than_guess, "raw"), sentence="Chapter 09's attack reads a plain update better than a guess would (the floor of the rows below).",
+           metric="PSNR, attack minus guess", unit="dB", seeds=10, repeats_within=3.0),
+    _claim("leak-sum", partial(m.better_than_guess, "sum"), sentence="The sum of two updates, which the server is told, still shows more than a guess.",
+           metric="PSNR, attack minus guess", unit="dB", seeds=10, repeats_within=3.0),
     _claim("leak-mixed", partial(m.leak_cost, "mixed"), sentence="Mixing costs the attack of chapter 09 less than 3 dB.", metric="PSNR, raw minus mixture",
            unit="dB", rule="at_most", target=3.0, seeds=10, repeats_within=3.0),
     _claim("leak-noise", m.noise_against_mixing, sentence="It costs less than noise of the same size.", metric="PSNR, mixture minus noise",

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,7 @@ from firsthand.errors import UserError
 from firsthand.fedboost.claims import CLAIMS, CURVES
 from firsthand.fedboost.federation import Client, History, Task, federate
 from firsthand.fedboost.network import CRNN, ctc_loss, words_right
-from firsthand.fedboost.runs import WORD_SPLITS, digit_clients, digits, word_clients, word_tests
+from firsthand.fedboost.runs import DIGIT_SPLITS, WORD_SPLITS, digit_clients, digits, word_clients, word_tests
 from firsthand.fedboost.strategies import STRATEGIES, strategy
 from firsthand.kit.device import resolve_device
 from firsthand.kit.results import Result
@@ -34,11 +37,11 @@ class Config:
         preset: name under which the result is stored.
         strategies: some of STRATEGIES.
         task: "digits", "words", or "folders": the full recogniser on data of one's own.
-        split: of WORD_SPLITS, or of digits: iid, sorted, dirichlet, corrupted.
+        split: of WORD_SPLITS, or of DIGIT_SPLITS.
         rounds, epochs, clients (of digits): R, E, N.
         keep, slices, warmup: as `federate`.
         data: of "folders": a folder with one subfolder a client in MJSynth's layout and iiit5k for the test.
-        limit: at most so many words a client.
+        limit: at most so many words a client and in the test; None: all, their pixels in files beside the result.
         batch: examples a step of "folders".
     """
 
@@ -64,7 +67,9 @@ PRESETS = {
 }
 
 
-Federation = tuple[list[Client], dict[str, tuple[Tensor, Tensor]]]  # clients, and tests by name
+# Fresh clients for every strategy, of data read once; and tests by name.
+Federation = tuple[Callable[[], list[Client]], dict[str, tuple[Tensor, Tensor]]]
+STEPS = 25  # columns that the full recogniser reads of a picture 100 wide
 
 
 def with_data(config: Config, path: str) -> Config:
@@ -90,15 +95,27 @@ def _folders(config: Config, device: torch.device, seed: int) -> Federation:
 
     task = Task(make, ctc_loss, words_right, torch.optim.Adadelta, batch=config.batch)
 
-    def tensors(pairs: list[tuple[Path, str]], shortest: int = 1) -> tuple[Tensor, Tensor]:
-        images, texts, _ = load_words(pairs[: config.limit], shortest=shortest)
-        return images.to(device), encode(texts, ALPHANUMERIC).to(device)
+    def tensors(name: str, pairs: list[tuple[Path, str]], shortest: int = 1) -> tuple[Tensor, Tensor]:
+        store = None if config.limit else _store(name)
+        images, texts, left_out = load_words(pairs[: config.limit], shortest=shortest, steps=STEPS, store=store)
+        if left_out:
+            count = f"{name}: {len(left_out)} of {len(pairs[: config.limit])} words were left out"
+            print(f"{count}; the first: {left_out[0]}.", file=sys.stderr)
+        return images, encode(texts, ALPHANUMERIC)
 
-    clients = [
-        Client(task, *tensors(read_mjsynth(party)), name=party.name, seed=100 * seed + i)
-        for i, party in enumerate(parties)
-    ]
-    return clients, {"iiit5k": tensors(read_iiit5k(folder / "iiit5k"), shortest=3)}
+    data = {party.name: tensors(party.name, read_mjsynth(party)) for party in parties}
+
+    def clients() -> list[Client]:
+        return [Client(task, *data[name], name=name, seed=100 * seed + i) for i, name in enumerate(data)]
+
+    return clients, {"iiit5k": tensors("iiit5k", read_iiit5k(folder / "iiit5k"), shortest=3)}
+
+
+def _store(name: str) -> Path:
+    """Where the pixels of a client are kept, about 10 kB a word."""
+    folder = Path(".firsthand") / "words"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.npy"
 
 
 def _federation(config: Config, device: torch.device, seed: int) -> Federation:
@@ -107,13 +124,12 @@ def _federation(config: Config, device: torch.device, seed: int) -> Federation:
     if config.task == "words":
         if config.split not in WORD_SPLITS:
             raise UserError(f"Unknown split {config.split!r}: choose one of {', '.join(WORD_SPLITS)}.")
-        return word_clients(config.split, seed), word_tests(seed)
+        return partial(word_clients, config.split, seed), word_tests(seed)
     if config.task != "digits":
         raise UserError(f"Unknown task {config.task!r}: choose digits, words or folders.")
-    try:
-        return digit_clients(config.split, seed, config.clients), {"digits": digits()[2:]}
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    if config.split not in DIGIT_SPLITS:
+        raise UserError(f"Unknown split {config.split!r}: choose one of {', '.join(DIGIT_SPLITS)}.")
+    return partial(digit_clients, config.split, seed, config.clients), {"digits": digits()[2:]}
 
 
 def histories(config: Config, *, seed: int, device: torch.device, progress: bool) -> dict[str, History]:
@@ -124,10 +140,10 @@ def histories(config: Config, *, seed: int, device: torch.device, progress: bool
     if unknown:
         raise UserError(f"Unknown strategy {sorted(unknown)[0]!r}: choose one of {', '.join(STRATEGIES)}.")
     found = {}
+    clients, tests = _federation(config, device, seed)
     for name in tqdm(config.strategies, disable=not progress, unit="strategy"):
-        clients, tests = _federation(config, device, seed)
         found[name] = federate(
-            clients, strategy(name), rounds=config.rounds, epochs=config.epochs, tests=tests, keep=config.keep,
+            clients(), strategy(name), rounds=config.rounds, epochs=config.epochs, tests=tests, keep=config.keep,
             slices=config.slices, warmup=config.warmup,
         )  # fmt: skip
     return found

@@ -106,12 +106,14 @@ class Client:
         order = np.random.default_rng([self.seed, self.rounds])
         self.rounds += 1
         losses, hits, seen = 0.0, 0, 0
+        device = next(self.model.parameters()).device  # examples may lie elsewhere, or in a file
         for _ in range(epochs):
             for rows in torch.from_numpy(order.permutation(len(self.x))).split(self.task.batch):
-                outputs = self.model(self.x[rows])
-                loss = self.task.loss(outputs, self.y[rows])
+                x, y = self.x[rows].to(device), self.y[rows].to(device)
+                outputs = self.model(x)
+                loss = self.task.loss(outputs, y)
                 losses, seen = losses + float(loss.detach()) * len(rows), seen + len(rows)
-                hits += int(self.task.right(outputs, self.y[rows]).sum())
+                hits += int(self.task.right(outputs, y).sum())
                 for p, old in zip(self.model.parameters(), anchor, strict=False):
                     loss = loss + proximal / 2 * (p - old).square().sum()
                 self.optimizer.zero_grad()
@@ -128,22 +130,42 @@ class Client:
         return evaluate(self.model, self.x_held, self.y_held, self.task.loss, self.task.right)
 
 
-def refusal(fit: Fit, size: int) -> str | None:
-    """Why an update is turned away, or None."""
+def refusal(fit: Fit, size: int, *, start_loss: bool = False) -> str | None:
+    """Why a report is turned away, or None; `start_loss` says whether that loss was asked for."""
     update = np.asarray(fit.update)
     if update.shape != (size,):
         return f"its update has shape {update.shape}, not ({size},)"
     if not np.issubdtype(update.dtype, np.floating):
         return f"its update is of type {update.dtype}, not of floating point"
-    if not np.isfinite(update).all():
-        return "its update is not finite"
+    with np.errstate(over="ignore"):
+        if not np.isfinite(update.astype(np.float32)).all():  # the model's own precision
+            return "its update is not finite"
     if not np.isfinite(fit.train_loss) or fit.train_loss < 0:
         return f"its training loss is {fit.train_loss}"
     if not (0 <= fit.train_score <= 1):
         return f"its training score is {fit.train_score}"
     if fit.size < 1:
         return f"it reports {fit.size} examples"
+    if start_loss and not (np.isfinite(fit.start_loss) and fit.start_loss >= 0):
+        return f"its loss at the start is {fit.start_loss}"
     return None
+
+
+def unsound(losses: np.ndarray, scores: np.ndarray) -> dict[int, str]:
+    """Which of n clients are left out after validation, and why.
+
+    Args:
+        losses, scores: (n, n), [i, j] = model i on client j's data. A loss is finite and not negative, a score lies in
+            [0, 1]. Who reports only nonsense is left out with its reports; a model that the others cannot score is.
+    """
+    bad = ~(np.isfinite(losses) & (losses >= 0) & (scores >= 0) & (scores <= 1))
+    found = {int(j): "none of its validation results is a number in range" for j in np.flatnonzero(bad.all(0))}
+    judges = [j for j in range(len(bad)) if j not in found]
+    for i in judges:
+        for j in judges:
+            if bad[i, j] and i not in found:
+                found[i] = f"its model's loss is {losses[i, j]} on somebody's data"
+    return found
 
 
 @dataclass
@@ -247,19 +269,24 @@ def federate(
             except ClientLost:
                 history.events.append(f"Round {number + 1}: {client.name} did not answer and was left out.")
                 continue
-            reason = refusal(fit, len(state))
+            reason = refusal(fit, len(state), start_loss=strategy.start_loss)
             if reason:
                 history.events.append(f"Round {number + 1}: {client.name} was left out, {reason}.")
                 continue
             alive.append(index)
             fits.append(fit)
+        chosen, validation = fedavg() if number < warmup else strategy, None
+        if fits and chosen.validates:
+            shown = shown_states(state, fits, keep=keep, slices=slices)
+            losses, scores = _cross([clients[index] for index in alive], shown)
+            history.validation[number][np.ix_(alive, alive)] = losses
+            out = unsound(losses, scores)
+            for index, reason in out.items():
+                history.events.append(f"Round {number + 1}: {clients[alive[index]].name} was left out, {reason}.")
+            kept = [i for i in range(len(alive)) if i not in out]
+            alive, fits = [alive[i] for i in kept], [fits[i] for i in kept]
+            validation = losses[np.ix_(kept, kept)], scores[np.ix_(kept, kept)]
         if fits:
-            chosen = fedavg() if number < warmup else strategy
-            validation = None
-            if chosen.validates:
-                shown = shown_states(state, fits, keep=keep, slices=slices)
-                validation = _cross([clients[index] for index in alive], shown)
-                history.validation[number][np.ix_(alive, alive)] = validation[0]
             state, p = combine_round(state, fits, chosen, validation, slices=slices)
             history.weights[number, alive] = p if p is not None else np.nan
             history.train_loss[number, alive] = [fit.train_loss for fit in fits]

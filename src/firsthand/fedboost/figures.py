@@ -19,7 +19,7 @@ SPLIT_WORDS = {
     "iid": "equal shares", "dirichlet": "unequal labels", "sorted": "sorted by label", "corrupted": "one random client",
 }  # fmt: skip
 STRATEGY_WORDS = {"fedavg": "FedAvg", "fedboosting": "FedBoosting"}
-OBSERVERS = ("server", "another client", "server and client")
+OBSERVERS = ("server", "client who looks", "client who computes", "server with a client")
 PROTECTIONS = ("nothing", "encryption", "encryption and mixing", "pairwise masks")
 CLIENTS = ("client 0", "client 1", "client 2")
 
@@ -119,22 +119,29 @@ def render_round(number: int, split: str, local_epochs: int) -> tuple[Figure, st
     return fig, f"Round {number}, {split}: FedBoosting is {gap:+.1f} points from FedAvg."
 
 
-def _view(observer: str, protection: str, keep: float) -> tuple[str | None, str]:
-    """Which stored attack shows what an observer reads, and why; None: there is nothing to attack."""
-    joined = observer == "server and client"
+def view(observer: str, protection: str, keep: float) -> tuple[str, str]:
+    """Which stored attack shows what an observer reads of one of two clients' updates, and why.
+
+    With two clients the sum, which everybody is told, minus one's own update is the other's: no protection of single
+    uploads can help against a client that computes.
+    """
+    looks = observer == "client who looks"
+    if observer == "client who computes":
+        return "keep 1", "The sum of two minus its own update is the other's; a mixture opens in the same way."
+    if observer == "server with a client":
+        why = {
+            "nothing": "Uploads are plain.",
+            "pairwise masks": "The client knows the one mask between the two and takes it off.",
+        }
+        return "keep 1", why.get(protection, "All clients share one key: with it the server's ciphertexts open.")
     if protection == "nothing":
-        if observer == "another client":
-            return "keep 1", "To validate it, another client is sent the plain update."
-        return "keep 1", "Uploads are plain."
-    if protection == "pairwise masks":
-        return "masked", "One upload is noise; only the sum over clients means something."
-    if observer == "server":
-        return None, "The server holds ciphertexts; it sees only the decrypted sum."
-    if joined:
-        return "keep 1", "All clients share one key: with it the server's ciphertexts open."
+        return "keep 1", "It is sent the plain update to validate." if looks else "Uploads are plain."
+    if protection == "pairwise masks" or not looks:
+        upload = "noise" if protection == "pairwise masks" else "a ciphertext"
+        return "sum", f"One upload is {upload} to it; it reads the sum of both clients, like everybody."
     if protection == "encryption":
-        return "keep 1", "To validate it, another client decrypts the update itself."
-    return f"keep {keep:g}", "It decrypts one mixture; with all of them it could solve for the update."
+        return "keep 1", "It has the common key and decrypts the update that it is to validate."
+    return f"keep {keep:g}", "It decrypts one mixture and tries it as it is."
 
 
 def render_reader(observer: str, protection: str, keep: float) -> tuple[Figure, str]:
@@ -145,21 +152,22 @@ def render_reader(observer: str, protection: str, keep: float) -> tuple[Figure, 
         protection: of PROTECTIONS.
         keep: of KEEPS, a client's own share of its mixture.
     """
-    name, why = _view(observer, protection, keep)
+    name, why = view(observer, protection, keep)
     stored = film()
-    fig, axes = plt.subplots(1, 2, figsize=(5.2, 2.9))
-    truth = face_batch(2, 0)[0][0]
-    if name is None:
-        axes[0].text(0.5, 0.5, "ciphertext", ha="center", va="center", fontsize=13, transform=axes[0].transAxes)
-        axes[0].set_title("read")
-        dB = "nothing to attack"
+    fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.9))
+    upload = {"nothing": "keep 1", "pairwise masks": "masked"}.get(protection)
+    if upload is None:
+        axes[0].text(0.5, 0.5, "a number of\n4,096 bits", ha="center", va="center", transform=axes[0].transAxes)
+        axes[0].set_title("upload: ciphertext")
+        bare(axes[0])
     else:
-        show(axes[0], stored[name].float() / 255)
-        dB = f"{float(stored[f'{name}/psnr']):.1f} dB"
-        axes[0].set_title(f"read, {dB}")
-    bare(axes[0])
-    show(axes[1], truth)
-    axes[1].set_title("true")
+        show(axes[0], stored[upload].float() / 255)
+        axes[0].set_title("upload, attacked")
+    show(axes[1], stored[name].float() / 255)
+    dB = f"{float(stored[f'{name}/psnr']):.1f} dB"
+    axes[1].set_title(f"what is read, {dB}")
+    show(axes[2], face_batch(2, 0)[0][0])
+    axes[2].set_title("true")
     return fig, f"{why} The attack: {dB}."
 
 

@@ -37,21 +37,27 @@ def _rounds(split: str, epochs: int, name: str) -> History:
     return history(Case("digits", split, name, epochs=epochs, rounds=ROUNDS), SEED)
 
 
-def _attacked(keep: float | None) -> tuple[Tensor, float]:
-    """The face found in a mixture; keep None: in a masked upload, which is uniform noise."""
+def _attacked(view: float | str) -> tuple[Tensor, float]:
+    """The face found in a mixture with this share, in a "masked" upload, which is uniform noise, or in the "sum"."""
     torch.set_num_threads(1)
     model = untrained_victim(VICTIM)
     x, y = face_batch(2, VICTIM)
     gradients = np.stack([shared_gradient(model, x[i : i + 1], y[i : i + 1]).numpy() for i in (0, 1)])
-    if keep is None:
+    if view == "masked":
         generator = torch.Generator().manual_seed(VICTIM)
         bound = float(np.abs(gradients).max())
         held = bound * (2 * torch.rand(gradients.shape[1], generator=generator) - 1)
+    elif view == "sum":
+        held = torch.from_numpy(gradients.mean(0)).float()
     else:
-        held = torch.from_numpy(mix(gradients, keep=keep)[0]).float()
-    found = attack(model, held, batch=1, image_shape=(3, 32, 32), num_classes=PEOPLE, iterations=ATTACK, seed=VICTIM)
-    image = found.images.clamp(0, 1)
-    return image[0], float(psnr(image, x[:1])[0])
+        held = torch.from_numpy(mix(gradients, keep=float(view))[0]).float()
+    batch = 2 if view == "sum" else 1
+    found = attack(
+        model, held, batch=batch, image_shape=(3, 32, 32), num_classes=PEOPLE, iterations=ATTACK, seed=VICTIM
+    )
+    images = found.images.clamp(0, 1)
+    quality = psnr(images, x[:1].expand(batch, -1, -1, -1))
+    return images[quality.argmax()], float(quality.max())
 
 
 def main() -> None:
@@ -65,10 +71,10 @@ def main() -> None:
         if name == "fedboosting":
             tensors[f"{split}/{epochs}/weights"] = torch.from_numpy(found.weights).float()
             tensors[f"{split}/{epochs}/validation"] = torch.from_numpy(found.validation).float()
-    views: list[float | None] = [*KEEPS, None]
+    views: list[float | str] = [*KEEPS, "masked", "sum"]
     quality = {}
     for view, (image, dB) in zip(views, pool(joblib.delayed(_attacked)(v) for v in views), strict=True):
-        name = "masked" if view is None else f"keep {view:g}"
+        name = view if isinstance(view, str) else f"keep {view:g}"
         tensors[name] = (255 * image).round().to(torch.uint8)
         tensors[f"{name}/psnr"] = torch.tensor(dB)
         quality[name] = round(dB, 3)
@@ -83,7 +89,7 @@ def main() -> None:
 @shared
 def film() -> dict[str, Tensor]:
     """All that is stored: "<split>/<epochs>/weights" (R, N), "…/validation" (R, N, N), "…/<strategy>/score" (R,),
-    "keep <share>" and "masked" (3, 32, 32) uint8 with "…/psnr"."""
+    "keep <share>", "masked" and "sum" (3, 32, 32) uint8 with "…/psnr"."""
     return shipped("fedboost_film")
 
 

@@ -1,8 +1,8 @@
 """The same rounds with Flower: `FlowerStrategy` for a server, `client_app` for clients, `LocalGrid` between them.
 
 Flower (flwr) moves messages; what is computed is this chapter's `combine_round` and `Client`. Arrays travel in NumPy's
-plain format, which runs no code when it is read. `firsthand.fedboost.processes` runs the parties as processes of their
-own.
+plain format, which runs no code when it is read; they are not encrypted here. `firsthand.fedboost.processes` runs the
+parties as processes of their own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result
 from flwr.serverapp.strategy import Strategy as FlowerBase
 
-from firsthand.fedboost.federation import Client, Fit, combine_round, refusal, shown_states
+from firsthand.fedboost.federation import Client, Fit, combine_round, refusal, shown_states, unsound
 from firsthand.fedboost.strategies import Strategy, fedavg
 
 
@@ -57,9 +57,10 @@ class FlowerStrategy(FlowerBase):
         self.clients, self.patience = clients, patience
         self.state = np.empty(0, dtype=np.float32)
         self.events: list[str] = []
-        self.weights: list[dict[int, float]] = []
+        self.weights: dict[int, dict[int, float]] = {}  # round: weight of every client that counted in it
         self.after_round: Callable[[int], None] = lambda server_round: None  # called with every new global state
         self._fits: dict[int, tuple[int, Fit]] = {}  # node: (client's number, its fit)
+        self._names: dict[int, int] = {}  # node: client's number, known once it has answered
 
     def start(self, grid: Grid, initial_arrays: ArrayRecord, *rest: Any, **options: Any) -> Result:
         """Run all rounds; the result holds the last global state."""
@@ -93,23 +94,26 @@ class FlowerStrategy(FlowerBase):
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Keep what is sound; who does not answer or sends nonsense is named in `events`."""
-        self._fits = {}
+        self._fits, answered = {}, set()
         for message in replies:
             if message.has_error():
                 continue
-            numbers: Any = message.content["metrics"]
-            fit = Fit(
-                from_record(message.content["update"]), float(numbers["train-loss"]), float(numbers["train-score"]),
-                int(numbers["size"]), float(numbers["start-loss"]),
-            )  # fmt: skip
-            name, reason = int(numbers["client"]), refusal(fit, len(self.state))
+            node = message.metadata.src_node_id
+            answered.add(node)
+            try:
+                name, fit = _fit_of(message)
+            except (KeyError, TypeError, ValueError) as error:
+                self._leave_out(server_round, node, f"its message is damaged ({type(error).__name__})")
+                continue
+            self._names[node] = name
+            reason = refusal(fit, len(self.state), start_loss=self.strategy.start_loss)
             if reason:
-                self.events.append(f"Round {server_round}: client {name} was left out, {reason}.")
+                self._leave_out(server_round, node, reason)
             else:
-                self._fits[message.metadata.src_node_id] = name, fit
-        missing = len(self._asked) - len(self._fits)
-        if missing:
-            self.events.append(f"Round {server_round}: {missing} of {len(self._asked)} clients were left out.")
+                self._fits[node] = name, fit
+        for node in self._asked:
+            if node not in answered:
+                self.events.append(f"Round {server_round}: {self._called(node)} did not answer and was left out.")
         if self._fits and not self._chosen(server_round).validates:
             self._combine(server_round, sorted(self._fits, key=lambda node: self._fits[node][0]), None)
         return None, None
@@ -130,27 +134,49 @@ class FlowerStrategy(FlowerBase):
         """Weights from the validations, then the new global state. A client lost in between is left out wholly."""
         if not self._chosen(server_round).validates:
             return None
-        columns = {
-            message.metadata.src_node_id: from_record(message.content["validation"])
-            for message in replies
-            if not message.has_error()
-        }
+        columns: dict[int, np.ndarray] = {}
+        for message in replies:
+            if message.has_error() or "validation" not in message.content:
+                continue
+            found = from_record(message.content["validation"])
+            if found.shape == (len(self._order), 2) and np.issubdtype(found.dtype, np.floating):
+                columns[message.metadata.src_node_id] = found
         kept = [node for node in self._order if node in columns]
-        for node in set(self._order) - set(kept):
-            self.events.append(f"Round {server_round}: client {self._fits[node][0]} did not validate and was left out.")
+        for node in self._order:
+            if node not in columns:
+                self.events.append(f"Round {server_round}: {self._called(node)} did not validate and was left out.")
         if not kept:
             return None
         rows = [self._order.index(node) for node in kept]
         table = np.stack([columns[node][rows] for node in kept], axis=1)  # (models, clients, loss and score)
-        self._combine(server_round, kept, (table[..., 0], table[..., 1]))
+        out = unsound(table[..., 0], table[..., 1])
+        for index, reason in out.items():
+            self._leave_out(server_round, kept[index], reason)
+        sound = [index for index in range(len(kept)) if index not in out]
+        if sound:
+            table = table[np.ix_(sound, sound)]
+            self._combine(server_round, [kept[index] for index in sound], (table[..., 0], table[..., 1]))
         return None
+
+    def _called(self, node: int) -> str:
+        return f"client {self._names[node]}" if node in self._names else f"an unknown client (node {node})"
+
+    def _leave_out(self, server_round: int, node: int, reason: str) -> None:
+        self.events.append(f"Round {server_round}: {self._called(node)} was left out, {reason}.")
 
     def _combine(self, server_round: int, nodes: Sequence[int], validation: Any) -> None:
         fits = [self._fits[node][1] for node in nodes]
         self.state, p = combine_round(self.state, fits, self._chosen(server_round), validation, slices=self.slices)
         names = [self._fits[node][0] for node in nodes]
-        self.weights.append(dict(zip(names, map(float, p), strict=True)) if p is not None else {})
+        self.weights[server_round] = dict(zip(names, map(float, p), strict=True)) if p is not None else {}
         self.after_round(server_round)
+
+
+def _fit_of(message: Message) -> tuple[int, Fit]:
+    """A client's number and its report; KeyError, TypeError or ValueError where the message lacks something."""
+    numbers: Any = message.content["metrics"]
+    loss, score, start = (float(numbers[name]) for name in ("train-loss", "train-score", "start-loss"))
+    return int(numbers["client"]), Fit(from_record(message.content["update"]), loss, score, int(numbers["size"]), start)
 
 
 def client_app(make_client: Callable[[Context], tuple[int, Client]]) -> ClientApp:

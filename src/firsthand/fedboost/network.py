@@ -28,9 +28,10 @@ class CRNN(nn.Module):
         num_classes: letters and the blank, which is last.
         channels: of the images, whose height is 32.
         width: factor on all channel numbers.
+        keras: leave the second bias of every LSTM direction at zero, untrained, as a network in Keras has only one.
     """
 
-    def __init__(self, *, num_classes: int = 37, channels: int = 3, width: float = 1.0) -> None:
+    def __init__(self, *, num_classes: int = 37, channels: int = 3, width: float = 1.0, keras: bool = False) -> None:
         super().__init__()
         c = [max(1, round(width * size)) for size in (64, 128, 256, 512)]
         blank = num_classes - 1
@@ -48,6 +49,9 @@ class CRNN(nn.Module):
             *conv(c[3], c[3], 2, 0), nn.BatchNorm2d(c[3]),
         )  # fmt: skip
         self.sequence = nn.LSTM(c[3], c[2], num_layers=2, bidirectional=True)
+        for name, values in self.sequence.named_parameters():
+            if keras and name.startswith("bias_hh"):
+                nn.init.zeros_(values).requires_grad_(False)
         self.head = nn.Linear(2 * c[2], num_classes)
         self.blank = blank
 
@@ -156,8 +160,9 @@ def evaluate(
     """Mean loss and share of right answers of a model in evaluation mode."""
     was_training = model.training
     model.eval()
-    total, hits = 0.0, 0
-    for part_x, part_y in zip(x.split(batch), y.split(batch), strict=True):
+    total, hits, device = 0.0, 0, next(model.parameters()).device
+    for begin in range(0, len(x), batch):
+        part_x, part_y = (values[begin : begin + batch].to(device) for values in (x, y))
         outputs = model(part_x)
         total += float(loss(outputs, part_y)) * len(part_x)
         hits += int(right(outputs, part_y).sum())

@@ -26,8 +26,9 @@ class Packing:
 
     Attributes:
         bits: b of a number, sign included.
-        bound: largest magnitude of all updates; the clients agree on it.
-        total: largest sum of the factors that a slot has to hold.
+        bound: largest magnitude of all updates; the clients agree on it before they see any.
+        total: largest sum of the factors that a slot has to hold. Clients encrypt before there are weights, so this is
+            S + N: every one of N weights is rounded up by half a slice at most.
     """
 
     bits: int
@@ -78,8 +79,8 @@ def _integers(update: np.ndarray, slices: int) -> list[int]:
 
 def encrypted_aggregate(
     updates: ArrayLike, p: ArrayLike, *, slices: int = SLICES, key_bits: int = KEY_BITS,
-    rounding: Rounding = "published", pack_bits: int | None = None, key: PrivateKey | None = None,
-    rng: Random | None = None,
+    rounding: Rounding = "published", pack_bits: int | None = None, bound: float | None = None,
+    key: PrivateKey | None = None, rng: Random | None = None,
 ) -> np.ndarray:  # fmt: skip
     """`aggregate` with sliced weights, through ciphertexts: clients encrypt, the server adds, clients decrypt.
 
@@ -90,7 +91,9 @@ def encrypted_aggregate(
         key_bits: of a fresh key.
         rounding: as `slice_weights`.
         pack_bits: None: one number a ciphertext with 32 decimals, as published, exact to 1e-12. b: b-bit fixed
-            point, many numbers a ciphertext, error at most N 2 ** (1 - b) max |u|.
+            point, many numbers a ciphertext, error at most N 2 ** (1 - b) `bound`.
+        bound: with packing, the largest |u| that the clients agreed on. None takes it from the updates at hand, which
+            clients apart from each other could not.
         key: in place of a fresh one.
         rng: of keys and ciphertexts; the system's unless a test needs repetition.
 
@@ -98,7 +101,7 @@ def encrypted_aggregate(
         sum_i w_i u_i / S (P,), w the sliced weights.
 
     Raises:
-        ValueError: an update that is not finite, or a key too short for the numbers.
+        ValueError: an update that is not finite or beyond the bound, or a key too short for the numbers.
     """
     u = np.asarray(updates, dtype=float)
     if u.ndim != 2:
@@ -112,7 +115,10 @@ def encrypted_aggregate(
     public = key.public
     if pack_bits is not None and pack_bits < 2:
         raise ValueError(f"A packed number has at least 2 bits; got {pack_bits}.")
-    packing = Packing(pack_bits, float(np.abs(u).max(initial=0.0)), sum(factors)) if pack_bits else None
+    largest_update = float(np.abs(u).max(initial=0.0))
+    if bound is not None and largest_update > bound:
+        raise ValueError(f"An update of size {largest_update:.3g} exceeds the bound of {bound:.3g}.")
+    packing = Packing(pack_bits, largest_update if bound is None else bound, slices + len(u)) if pack_bits else None
     plain = [list(packing.pack(row, public)) if packing else _integers(row, slices) for row in u]
     largest = sum(f * max(map(abs, row), default=0) for f, row in zip(factors, plain, strict=True))
     if 3 * largest >= public.n:
@@ -128,7 +134,9 @@ def encrypted_aggregate(
 def ckks_aggregate(updates: ArrayLike, p: ArrayLike) -> np.ndarray:
     """`aggregate` under CKKS (TenSEAL): thousands of approximate real numbers a ciphertext, and real weights.
 
-    The server is given a context without the secret key; what travels are serialised ciphertexts.
+    The server is given a context without the secret key; what travels are serialised ciphertexts. Decrypted results
+    carry the scheme's noise, which tells about the key (Li and Micciancio, EUROCRYPT 2021): who holds the key must not
+    publish them as they are.
 
     Args:
         updates: (N, P).
