@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from firsthand.data.words import load_words
 from firsthand.errors import UserError
-from firsthand.fedboost import figures, runs
+from firsthand.fedboost import figures, runs, tuning
 from firsthand.fedboost.experiment import PRESETS, run, with_data
 from firsthand.fedboost.measures import (
     digit_case,
@@ -120,6 +121,12 @@ def test_what_an_observer_reads(observer, protection):
         assert name == ("keep 1" if protection == "nothing" else "sum")
     if (observer, protection) == ("client who looks", "encryption and mixing"):
         assert name == "keep 0.75"
+
+
+def test_the_rival_is_run_as_tuned():
+    stored = json.loads(tuning.FILE.read_text())
+    assert stored["chosen"] == max(stored["fedprox"], key=lambda row: row[1])[0] == runs.PROX_MU
+    assert stored["seed"] == tuning.SEED
 
 
 def test_measures_of_exact_rows():
