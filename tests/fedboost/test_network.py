@@ -21,10 +21,10 @@ def test_sizes():
 
 
 @pytest.mark.parametrize(("width", "steps"), [(100, 25), (72, 18), (160, 40)])
-def test_a_column_for_every_four_pixels(width, steps):
+def test_columns(width, steps):
     small = CRNN(channels=1, width=0.05)
     assert small(torch.zeros(2, 1, 32, width)).shape == (steps, 2, 37)
-    assert CompactCRNN()(torch.zeros(2, 1, 24, width)).shape == (width // 4, 2, 11)
+    assert CompactCRNN()(torch.zeros(2, 1, 24, width)).shape == (width // 8, 2, 11)
     with pytest.raises(ValueError, match="multiple of 8"):
         CompactCRNN(height=30)
 

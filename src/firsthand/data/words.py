@@ -45,8 +45,8 @@ class Domain:
 
 
 #: Two clients' worlds: dark print on light paper; light signs on a dark ground, turned and noisy.
-PRINT = Domain("print", ("DejaVuSans.ttf", "DejaVuSerif.ttf", "STIXGeneral.ttf"), 30, 225, 6.0, 0.0)
-SIGN = Domain("sign", ("DejaVuSans-Bold.ttf", "DejaVuSansMono.ttf", "DejaVuSerif-Italic.ttf"), 215, 60, 15.0, 4.0)
+PRINT = Domain("print", ("DejaVuSans.ttf", "DejaVuSerif.ttf", "STIXGeneral.ttf"), 30, 225, 12.0, 0.0)
+SIGN = Domain("sign", ("DejaVuSans-Bold.ttf", "DejaVuSansMono.ttf", "DejaVuSerif-Italic.ttf"), 215, 60, 45.0, 8.0)
 
 
 @cache
@@ -73,24 +73,25 @@ def font_files(folder: str | Path) -> tuple[str, ...]:
 
 
 def render(text: str, domain: Domain, rng: np.random.Generator, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """One word as uint8 (height, width): as large as fits, a little out of place, turned, and noisy."""
+    """One word as uint8 (height, width), a little out of place, turned, and noisy.
+
+    The word is stretched to fill most of the picture, as cut-out words are when they are scaled to one size.
+    """
     height, width = size
-    name = domain.fonts[rng.integers(len(domain.fonts))]
-    points = int(rng.integers(int(0.62 * height), int(0.8 * height) + 1))
-    font = _font(name, points)
+    font = _font(domain.fonts[rng.integers(len(domain.fonts))], height)
     left, top, right, bottom = font.getbbox(text)
-    while (right - left > width - 4 or bottom - top > height - 4) and points > 5:
-        points -= 1
-        font = _font(name, points)
-        left, top, right, bottom = font.getbbox(text)
-    picture = Image.new("L", (width, height), domain.paper)
-    room = (width - (right - left), height - (bottom - top))
-    shift = [r / 2 + rng.uniform(-0.25, 0.25) * r for r in room]
-    ImageDraw.Draw(picture).text((shift[0] - left, shift[1] - top), text, font=font, fill=domain.ink)
+    glyphs = Image.new("L", (max(1, round(right - left)), max(1, round(bottom - top))), 0)
+    ImageDraw.Draw(glyphs).text((-left, -top), text, font=font, fill=255)
+    shares = rng.uniform((0.72, 0.6), (0.92, 0.8))
+    wide, high = round(shares[0] * width), round(shares[1] * height)
+    room = np.array([width - wide, height - high])
+    place = np.rint(room * rng.uniform(0.2, 0.8, 2)).astype(int)
+    ink = Image.new("L", (width, height), 0)
+    ink.paste(glyphs.resize((wide, high), Image.Resampling.BICUBIC), (int(place[0]), int(place[1])))
     if domain.angle:
-        turn = rng.uniform(-domain.angle, domain.angle)
-        picture = picture.rotate(turn, resample=Image.Resampling.BICUBIC, fillcolor=domain.paper)
-    pixels = np.asarray(picture, dtype=float) + domain.noise * rng.standard_normal(size)
+        ink = ink.rotate(rng.uniform(-domain.angle, domain.angle), resample=Image.Resampling.BICUBIC)
+    pixels = domain.paper + (domain.ink - domain.paper) * np.asarray(ink, dtype=float) / 255
+    pixels += domain.noise * rng.standard_normal(size)
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 

@@ -26,15 +26,15 @@ from firsthand.kit.shared import shared
 Tests = dict[str, tuple[Tensor, Tensor]]
 #: Losses below this count as this, where a row says "clipped".
 FLOOR = 0.1
-# Three pairs of rate and batch were tried, on central training only: one at seed 0, two at seed 1000 (no row's).
+# Sizes, noise, rate and batch were chosen on central training and FedAvg at seeds 1000 to 1002, which no row uses.
 WORDS_LR, WORDS_BATCH, WORDS_CLIP = 5e-3, 16, 5.0
-PRINTS, SIGNS, TEST_WORDS = 800, 400, 200  # words of the two clients, and of each test
-EVEN = 600  # words of each client where only hardness differs
-SKEWED = 600  # words of a client that lacks some digits
+PRINTS, SIGNS, TEST_WORDS = 400, 200, 200  # words of the two clients, and of each test
+EVEN = 300  # words of each client where only hardness differs
+SKEWED = 300  # words of a client that lacks some digits
 PROX_MU = 0.001  # the best of four at seed 1000, and the least, see `tuning`
 WORD_ROUNDS = {1: 18, 3: 6}  # E: R, the same number of local epochs
 DIGIT_ROUNDS, DIGIT_LR = 20, 0.1
-ATTACK = 400  # iterations of chapter 09's attack
+ATTACK = 600  # iterations of chapter 09's attack
 LAST = {"words": 6, "digits": 5}  # local epochs (words) or rounds (digits) over which a final score is averaged
 SWAPPED = (3, 8)  # labels that change places in the split "swapped"
 

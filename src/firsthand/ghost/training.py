@@ -1,0 +1,223 @@
+"""Training a detector and its quantised copy: batches, averages of weights, batch norm measured anew, evaluation.
+
+Pictures are uint8 (N, channels, s, s), truths a dictionary a picture: "boxes" (n, 4) x1 y1 x2 y2, "labels" (n,).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from firsthand.ghost.detector import Detector, convolutions
+from firsthand.ghost.evaluation import average_precisions
+from firsthand.ghost.loss import detection_loss
+from firsthand.ghost.teaching import OneToOneTeacher
+from firsthand.kit.training import Cosine, Share, epoch_indices, parameter_groups, train
+
+Truth = dict[str, Tensor]
+BATCH = 16
+DECAY = 0.98  # of the average of weights; runs here are a few hundred steps
+RANGE = 0.999  # share of activations that a layer's range covers
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures with what is in them.
+
+    Attributes:
+        images: uint8 (N, channels, s, s).
+        truths: N dictionaries.
+    """
+
+    images: Tensor
+    truths: tuple[Truth, ...]
+
+    def channels(self, chosen: Sequence[int]) -> Pictures:
+        """Only some channels: (0, 1, 2) colour, (3,) near infrared."""
+        return Pictures(self.images[:, list(chosen)], self.truths)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; ours, for some hundred steps.
+
+    Attributes:
+        steps, lr: of AdamW, with a warm-up and half a cosine down to a twentieth.
+        warmup: steps. weight_decay: of convolutions. clip: largest gradient norm. batch: pictures a step.
+    """
+
+    steps: int
+    lr: float
+    warmup: int = 30
+    weight_decay: float = 1e-3
+    clip: float = 10.0
+    batch: int = BATCH
+
+
+class Average(nn.Module):
+    """Exponential average of a model's weights and buffers."""
+
+    def __init__(self, model: nn.Module, decay: float = DECAY) -> None:
+        super().__init__()
+        self.model, self.decay, self.count = copy.deepcopy(model).eval(), decay, 0
+        self.model.requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """One step; the first ones count more, so that the start is forgotten."""
+        self.count += 1
+        keep = min(self.decay, self.count / (self.count + 10))
+        for mine, theirs in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):
+            if mine.is_floating_point():
+                mine.lerp_(theirs.detach(), 1 - keep)
+            else:
+                mine.copy_(theirs)
+
+
+def augmented(images: Tensor, truths: Sequence[Truth], generator: torch.Generator) -> tuple[Tensor, list[Truth]]:
+    """Pictures in [0, 1], mirrored, turned by quarters, brighter or darker, with their boxes."""
+    size = images.shape[-1]
+    draws = torch.rand(len(images), 4, generator=generator)
+    found, boxes = [], []
+    for pixels, truth, draw in zip(images.float() / 255, truths, draws.tolist(), strict=True):
+        image, box = pixels, truth["boxes"]
+        if draw[0] < 0.5:
+            image, box = image.flip(2), torch.stack([size - box[:, 2], box[:, 1], size - box[:, 0], box[:, 3]], 1)
+        if draw[1] < 0.5:
+            image, box = image.flip(1), torch.stack([box[:, 0], size - box[:, 3], box[:, 2], size - box[:, 1]], 1)
+        if draw[2] < 0.5:
+            image, box = image.transpose(1, 2), box[:, [1, 0, 3, 2]]
+        found.append((image * (0.8 + 0.4 * draw[3])).clamp(0, 1))
+        boxes.append({"boxes": box, "labels": truth["labels"]})
+    return torch.stack(found), boxes
+
+
+@dataclass
+class Trace:
+    """What self-teaching reported: a row a step.
+
+    Attributes:
+        detection, lesson: losses. opened: share of open switches a layer (steps, L).
+    """
+
+    detection: list[float] = field(default_factory=list)
+    lesson: list[float] = field(default_factory=list)
+    opened: list[list[float]] = field(default_factory=list)
+
+
+def train_detector(
+    model: Detector, data: Pictures, recipe: Recipe, *, seed: int = 0, teacher: Detector | None = None,
+    gate: OneToOneTeacher | None = None, strength: float = 0.0, accelerator: Any = None, progress: bool = False,
+    **checkpoints: Any,
+) -> tuple[Detector, Trace]:  # fmt: skip
+    """Train in place, perhaps taught; return the average of its weights, in evaluation mode, and a trace.
+
+    Args:
+        model: detector or quantised copy.
+        data: to train on.
+        recipe: how.
+        seed: of batches and augmentation.
+        teacher: full precision, frozen. gate: of its lessons; its parameters are trained too where it wants that.
+        strength: lambda, the weight of the lessons.
+        accelerator, progress, checkpoints: as `kit.training.train`.
+    """
+    whole: Any = model if gate is None else nn.ModuleDict({"model": model, "gate": gate})
+    optimizer = torch.optim.AdamW(
+        parameter_groups(whole, weight_decay=recipe.weight_decay), lr=recipe.lr, betas=(0.9, 0.99)
+    )
+    average, trace = Average(model), Trace()
+    if teacher is not None:
+        teacher.eval().requires_grad_(False)
+
+    def loss(wrapped: nn.Module, share: Share) -> Tensor:
+        rows = share.take(epoch_indices(share.step, recipe.batch, len(data.images), seed))
+        device = next(wrapped.parameters()).device
+        pictures, truths = augmented(data.images[rows], [data.truths[r] for r in rows], share.generator())
+        pictures = pictures.to(device)
+        student: Any = wrapped if gate is None else wrapped["model"]  # type: ignore[index]
+        maps = student.maps(pictures)
+        total, _ = detection_loss(student, student.heads_of(maps), truths, image_size=pictures.shape[-1])
+        trace.detection.append(float(total.detach()))
+        if gate is None or teacher is None:
+            return total
+        with torch.no_grad():
+            shown = teacher.maps(pictures)
+        lessons, opened = gate(maps, shown, share.generator(2) if device.type == "cpu" else None)
+        trace.lesson.append(float(lessons.detach()))
+        trace.opened.append(opened.mean(0).tolist())
+        return total + strength * lessons
+
+    train(
+        whole, optimizer, loss, steps=recipe.steps, lr=Cosine(recipe.lr, recipe.steps, recipe.warmup, recipe.lr / 20),
+        seed=seed, accelerator=accelerator, clip=recipe.clip, progress=progress,
+        after_step=lambda _: average.update(model), **checkpoints,
+    )  # fmt: skip
+    return average.model, trace  # type: ignore[return-value]
+
+
+@torch.no_grad()
+def measure_batch_norm(model: nn.Module, data: Pictures, *, batches: int = 10, batch: int = 32) -> None:
+    """Measure the statistics of batch norm anew, as plain means over some batches, in place.
+
+    Rounded weights have another scale, so the statistics of before are wrong for them.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    kept = [m.momentum for m in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # type: ignore[assignment]  # a cumulative mean
+    was_training = model.training
+    model.train()
+    device = next(model.parameters()).device
+    for part in data.images[: batches * batch].split(batch):
+        model(part.to(device).float() / 255)
+    model.train(was_training)
+    for norm, momentum in zip(norms, kept, strict=True):
+        norm.momentum = momentum
+
+
+@torch.no_grad()
+def activation_ranges(model: Detector, data: Pictures, *, share: float = RANGE, count: int = 64) -> dict[str, float]:
+    """What a share of the positive activations after every convolution stay below, by the convolution's name."""
+    found: dict[str, float] = {}
+    hooks = []
+    for name in convolutions(model):
+        block: Any = model.get_submodule(name.rpartition(".")[0])
+
+        def note(_: nn.Module, __: Any, output: Tensor, name: str = name) -> None:
+            positive = output[output > 0]
+            found[name] = (
+                float(torch.quantile(positive[:: max(1, len(positive) // 100_000)], share)) if len(positive) else 1.0
+            )
+
+        hooks.append(block[2].register_forward_hook(note))
+    was_training = model.training
+    model.eval()
+    model(data.images[:count].to(next(model.parameters()).device).float() / 255)
+    model.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return {name: max(value, 1e-3) for name, value in found.items()}
+
+
+@torch.no_grad()
+def evaluate(model: Detector, data: Pictures, *, batch: int = 50, iou: float = 0.5) -> dict[int, float]:
+    """Average precision by class, in [0, 1]."""
+    was_training = model.training
+    model.eval()
+    device, found = next(model.parameters()).device, []
+    for part in data.images.split(batch):
+        found += model.decode(model(part.to(device).float() / 255), overlap=0.5)
+    model.train(was_training)
+    return average_precisions(found, data.truths, iou=iou)
+
+
+def mean_precision(model: Detector, data: Pictures) -> float:
+    """Mean average precision at an overlap of one half, in per cent."""
+    values = list(evaluate(model, data).values())
+    return 100 * sum(values) / len(values)
