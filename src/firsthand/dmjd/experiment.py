@@ -81,7 +81,7 @@ _PAPER = Config(
 
 PRESETS = {
     "smoke": Config("smoke", batch=16, passes=16, steps=6, warmup=2),
-    "book": Config("book", stop=150),
+    "book": Config("book", stop=480),
     "paper": _PAPER,
     "paper-finetune": replace(
         _PAPER, preset="paper-finetune", task="finetune", batch=1024, passes=32, blr=RECIPES["base"].tune_blr,

@@ -25,6 +25,7 @@ from firsthand.dmjd.runs import (
     DISJOINT,
     JOINT,
     RELEASED,
+    WINDOW,
     Run,
     few_pixels,
     images,
@@ -276,6 +277,6 @@ def against_closed_form(seed: int) -> Value:
 
 
 def loss_curve(seed: int) -> list[float | None]:
-    """Loss of the run with both branches, averaged over windows of 30 steps, for the reader's own run."""
+    """Loss of the run with both branches, averaged over windows of steps, for the reader's own run."""
     losses = pretrained(JOINT, seed)[1]
-    return [float(np.mean(losses[at - 30 : at])) for at in range(30, len(losses) + 1, 30)]
+    return [float(np.mean(losses[at - WINDOW : at])) for at in range(WINDOW, len(losses) + 1, WINDOW)]

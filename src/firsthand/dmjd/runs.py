@@ -1,6 +1,6 @@
 """The evidence runs: what is trained, on which images, and how much; every model is trained once a seed and shared.
 
-All pre-trainings see the same number of views a step: 64 images twice, or 128 once.
+All pre-trainings see the same number of views a step: 16 images twice, or 32 once.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from firsthand.kit.probes import accuracy, ridge_probe
 from firsthand.kit.shared import shared
 
 SIZE = "tiny-vit"
-STEPS, WARMUP = 300, 30
-VIEWS = 128  # a step: images times views
+STEPS, WARMUP = 1200, 60
+WINDOW = 120  # steps over which a loss is averaged for a curve
+VIEWS = 32  # a step: images times views; small, since at this size many steps teach more than large ones
 CORRUPTION = 0.6
 DECODER = 1
 LABELS, TUNE_STEPS, TUNE_BATCH = 1000, 150, 100
@@ -118,12 +119,12 @@ def pretrained(run: Run, seed: int) -> tuple[DMJD, list[float]]:
 
 
 @torch.no_grad()
-def held_out(model: DMJD) -> tuple[float, float]:
-    """Loss on hidden tokens, and of a visible branch with its own tokens (nan without one), on test pictures.
+def held_out(model: DMJD, split: str = "test") -> tuple[float, float]:
+    """Loss on hidden tokens, and of a visible branch with its own tokens (nan without one), on pictures of a split.
 
     One view an image, the same masks for every model.
     """
-    pictures = images("test")[0]
+    pictures = images("train")[0][VALIDATION] if split == "validation" else images("test")[0]
     generator = torch.Generator().manual_seed(0)
     hidden, visible = [], []
     for part in pictures.split(250):
