@@ -36,10 +36,10 @@ SHARE = 0.3  # of the detection loss that the lessons amount to at the start
 
 
 @cache
-def pictures(kind: str, seed: int, camouflage: bool = True) -> Pictures:
-    """Scenes to train on, or to "test"; every seed has its own."""
+def pictures(kind: str, seed: int, camouflage: bool = True, count: int | None = None) -> Pictures:
+    """Scenes to train on, or to "test"; every seed has its own. `count`: only the first so many."""
     first = 1_000_000 * (seed + 1) + (500_000 if kind == "test" else 0)
-    found = scenes(first, TEST if kind == "test" else TRAIN, size=SIZE, camouflage=camouflage)
+    found = scenes(first, count or (TEST if kind == "test" else TRAIN), size=SIZE, camouflage=camouflage)
     truths = tuple({"boxes": one.boxes, "labels": one.labels} for one in found)
     return Pictures(torch.stack([one.image for one in found]), truths)
 

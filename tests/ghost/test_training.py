@@ -1,0 +1,148 @@
+"""Training: mirrored boxes stay on their vehicles, the whole procedure repeats, an integer network that runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from firsthand.data.aerial import CLASSES, scene
+from firsthand.data.vedai import write_vedai
+from firsthand.errors import UserError
+from firsthand.ghost import runs
+from firsthand.ghost.detector import Detector, convolutions
+from firsthand.ghost.experiment import PRESETS, run, with_data
+from firsthand.ghost.export import export_int8
+from firsthand.ghost.quantizers import quantize_model
+from firsthand.ghost.training import (
+    Average,
+    Pictures,
+    Recipe,
+    activation_ranges,
+    augmented,
+    evaluate,
+    measure_batch_norm,
+    train_detector,
+)
+
+SHORT = Recipe(2, 2e-3, 1, batch=4)
+
+
+def _pictures(count: int = 8, size: int = 64) -> Pictures:
+    found = [scene(70_000 + k, size=size) for k in range(count)]
+    return Pictures(
+        torch.stack([one.image for one in found]), tuple({"boxes": one.boxes, "labels": one.labels} for one in found)
+    )
+
+
+def _detector(channels: int = 4) -> Detector:
+    torch.manual_seed(0)
+    return Detector("small", channels=channels, classes=4, width=0.125)
+
+
+def test_boxes_are_mirrored_and_turned_with_their_pictures():
+    images = torch.zeros(40, 4, 32, 32, dtype=torch.uint8)
+    images[:, :, 4:9, 20:30] = 200  # rows 4 to 8, columns 20 to 29
+    truths = [{"boxes": torch.tensor([[20.0, 4, 30, 9]]), "labels": torch.tensor([1])}] * 40
+    found, boxes = augmented(images, truths, torch.Generator().manual_seed(0))
+    places = set()
+    for image, truth in zip(found, boxes, strict=True):
+        x1, y1, x2, y2 = truth["boxes"][0].int().tolist()
+        assert (image[:, y1:y2, x1:x2] > 0.3).all()
+        assert int((image[0] > 0.3).sum()) == (x2 - x1) * (y2 - y1)
+        places.add((x1, y1, x2, y2))
+    assert len(places) == 8
+
+
+def test_the_average_follows():
+    model = _detector()
+    average = Average(model, decay=0.5)
+    with torch.no_grad():
+        next(iter(model.parameters())).fill_(1.0)
+    for _ in range(30):
+        average.update(model)
+    assert torch.allclose(next(iter(average.model.parameters())), torch.ones(()), atol=1e-3)
+    assert not average.model.training
+
+
+def test_batch_norm_measured_anew_knows_the_new_scale():
+    data, model = _pictures(), _detector()
+    measure_batch_norm(model, data, batches=2, batch=4)
+    student = quantize_model(model, 8, limits=activation_ranges(model, data))
+    name = "layers.0.1.running_var"
+    before = student.state_dict()[name].clone()
+    assert torch.equal(before, model.state_dict()[name])
+    measure_batch_norm(student, data, batches=2, batch=4)
+    assert not torch.allclose(before, student.state_dict()[name], rtol=0.1)
+    assert set(activation_ranges(model, data)) == set(convolutions(model))
+
+
+@pytest.mark.parametrize("gate", runs.GATES)
+def test_every_gate_teaches_and_only_trained_ones_learn(gate):
+    data, teacher = _pictures(), _detector()
+    student = quantize_model(teacher, 4)
+    lessons = runs.gate_of(gate, [m.shape[1] for m in teacher.maps(torch.zeros(1, 4, 64, 64))], 0)
+    before = [p.clone() for p in lessons.parameters()]
+    _, trace = train_detector(student, data, SHORT, teacher=teacher, gate=lessons, strength=10.0)
+    assert np.array(trace.opened).shape == (2, 18)
+    changed = any(not torch.equal(a, b) for a, b in zip(before, lessons.parameters(), strict=True))
+    assert changed == (gate in ("trained", "budget"))
+    assert not any(p.grad is not None for p in teacher.parameters())
+
+
+def test_allocations_of_the_evidence(monkeypatch):
+    monkeypatch.setattr(runs, "teacher", lambda seed: _detector())
+    small, cheap = runs.allocation("size", 900), runs.allocation("operations", 900)
+    model = _detector()
+    assert runs.model_size_mb(model, small) <= runs.model_size_mb(model, runs.FEW)
+    costs = [runs.bit_operations(model, bits, runs.SIZE, order="graph") for bits in (cheap, runs.FEW)]
+    assert costs[0] <= costs[1]
+    dealt, turned = runs.allocation("permuted", 900), runs.allocation("reversed", 900)
+    assert sorted(dealt.values()) == sorted(turned.values()) == sorted(small.values())
+    assert np.corrcoef(list(small.values()), list(turned.values()))[0, 1] < -0.5
+    with pytest.raises(ValueError, match="Unknown allocation"):
+        runs.allocation("odd", 900)
+
+
+def test_the_smallest_run_repeats():
+    first, again = (run(PRESETS["smoke"], device="cpu", progress=False) for _ in range(2))
+    assert first.to_json() == again.to_json()
+    assert first.arrays["opened"].shape == (2, 18)
+    assert 2 <= first.metrics["bits"] <= 8
+
+
+def test_a_folder_in_the_layout_of_vedai(tmp_path):
+    write_vedai(tmp_path, [scene(k, size=64, classes=CLASSES) for k in range(6)], CLASSES)
+    config = replace(
+        with_data(PRESETS["paper"], str(tmp_path)), size=64, width=0.125, teach=SHORT, learn=SHORT, out=None
+    )
+    found = run(config, device="cpu", progress=False)
+    assert found.arrays["bits"].tolist().count(8) > 30
+    with pytest.raises(UserError, match="give --data"):
+        run(replace(PRESETS["paper"], data="nowhere"), device="cpu", progress=False)
+    with pytest.raises(UserError, match="is none"):
+        with_data(PRESETS["paper"], str(tmp_path / "nowhere"))
+
+
+def test_the_papers_network():
+    with torch.device("meta"):
+        model = Detector("small", channels=4, classes=8, width=PRESETS["paper"].width)
+    assert (
+        sum(m.weight.numel() for m in convolutions(model).values()) + sum(p.numel() for p in model.heads.parameters())
+        == 4_818_983
+    )
+
+
+@pytest.mark.slow
+def test_integers_run_and_nearly_agree(tmp_path):
+    data, model = _pictures(16), _detector()
+    trained, _ = train_detector(model, data, Recipe(20, 5e-3, 5, batch=8))
+    integer, plain = export_int8(trained, data.images, tmp_path, repeats=2)
+    assert 0.2 < integer.bytes / plain.bytes < 0.45
+    images = data.images.float() / 255
+    with torch.no_grad():
+        a, b = integer.raw(images, 4)[0], trained(images)[0]
+    assert float((a - b).abs().mean() / b.abs().mean()) < 0.2
+    assert set(evaluate(trained, data)) <= {0, 1, 2, 3}
