@@ -56,6 +56,15 @@ def test_boxes_are_mirrored_and_turned_with_their_pictures():
     assert len(places) == 8
 
 
+def test_all_of_a_student_is_trained():
+    data = _pictures()
+    teacher, _ = train_detector(_detector(), data, SHORT)
+    student = quantize_model(teacher, 4)
+    before = {name: value.clone() for name, value in student.named_parameters()}
+    train_detector(student, data, SHORT)
+    assert all(not torch.equal(before[name], value) for name, value in student.named_parameters())
+
+
 def test_the_average_follows():
     model = _detector()
     average = Average(model, decay=0.5)

@@ -132,7 +132,6 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     bits = allocate_bits(teacher, threshold=config.threshold)
     limits = activation_ranges(teacher, train) if config.ranges else None
     student = quantize_model(teacher, bits, limits=limits)
-    student.requires_grad_(True)
     measure_batch_norm(student, train)
     assert isinstance(student, Detector)
     converted = mean_precision(student, test)

@@ -126,6 +126,7 @@ def train_detector(
         strength: lambda, the weight of the lessons.
         accelerator, progress, checkpoints: as `kit.training.train`.
     """
+    model.requires_grad_(True)  # a copy of an average is frozen
     whole: Any = model if gate is None else nn.ModuleDict({"model": model, "gate": gate})
     optimizer = torch.optim.AdamW(
         parameter_groups(whole, weight_decay=recipe.weight_decay), lr=recipe.lr, betas=(0.9, 0.99)
