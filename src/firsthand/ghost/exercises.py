@@ -117,7 +117,7 @@ def _rounded(x: Tensor, bits: int) -> Tensor:
 
 def _pact(answer: Any) -> str:
     function = need_function(answer, 3)
-    for limit, bits in ((1.0, 8), (2.5, 4), (6.0, 3)):
+    for limit, bits in ((2.5, 4), (1.0, 8), (6.0, 3)):
         x = torch.linspace(-1, 8, 41)
         alpha, other = (torch.tensor(limit, requires_grad=True) for _ in range(2))
         raw = call(function, x.clone(), alpha, bits)
