@@ -1,0 +1,190 @@
+"""Drawing for the chapter: scenes and detections, the quantiser bench, the bit allocator, the switchboard."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from firsthand.data.aerial import CAMOUFLAGE, COMPACT, Scene, scene
+from firsthand.ghost import film, runs
+from firsthand.ghost.bits import allocate_bits, bits_closed_form, kmeans_error, layer_sigmas, model_size_mb
+from firsthand.ghost.detector import Detector, conv_macs, convolutions
+from firsthand.ghost.evaluation import Detections
+from firsthand.ghost.film import shipped_student, shipped_teacher
+from firsthand.ghost.quantizers import FULL, LSQ, quantize_model, quantize_weight
+from firsthand.ghost.training import Pictures, mean_precision, measure_batch_norm
+from firsthand.kit.shared import shared
+from firsthand.kit.style import FAINT, PALETTE, bare
+
+COUNTS = (2, 3, 4, 5, 6, 8)
+SAMPLE = 48  # shipped scenes for what the page measures itself
+CAMOUFLAGE_WORDS = {"none": "plain", "colour": "hidden in colour", "infrared": "hidden in infrared"}
+
+
+def _show(ax: plt.Axes, one: Scene, infrared: bool = False) -> None:
+    image = one.image[3] if infrared else one.image[:3].permute(1, 2, 0)
+    ax.imshow(image.numpy(), cmap="gray" if infrared else None, vmin=0, vmax=255, interpolation="nearest")
+    bare(ax)
+
+
+def _box(ax: plt.Axes, box: list[float], colour: str, words: str | None = None) -> None:
+    ax.add_patch(
+        Rectangle(
+            (box[0] - 0.5, box[1] - 0.5), box[2] - box[0], box[3] - box[1], fill=False, color=colour, linewidth=1.3
+        )
+    )
+    if words:
+        ax.text(box[0], box[1] - 1.5, words, color=colour, fontsize=7)
+
+
+def draw_scene(seed: int) -> Figure:
+    """A scene in colour and infrared, boxes by camouflage."""
+    one = scene(seed, size=runs.SIZE)
+    fig, axes = plt.subplots(1, 2, figsize=(8.0, 4.2))
+    for ax, infrared in zip(axes, (False, True), strict=True):
+        _show(ax, one, infrared)
+        for box, state in zip(one.boxes.tolist(), one.camouflage.tolist(), strict=True):
+            _box(ax, box, PALETTE[state])
+        ax.set_title("near infrared" if infrared else "colour")
+    handles = [plt.Line2D([], [], color=PALETTE[k], label=CAMOUFLAGE_WORDS[name]) for k, name in enumerate(CAMOUFLAGE)]
+    fig.legend(handles=handles, loc="lower center", ncols=3, frameon=False)
+    return fig
+
+
+@torch.no_grad()
+def _found(model: Detector, one: Scene, least: float = 0.3) -> Detections:
+    return model.decode(model(one.image[None].float() / 255), confidence=least, overlap=0.5)[0]
+
+
+def draw_detections(number: int) -> Figure:
+    """A test scene: what is there, and what teacher and student find."""
+    one = scene(1_000_000 * (film.SEED + 1) + 500_000 + number, size=runs.SIZE)
+    fig, axes = plt.subplots(1, 3, figsize=(10.5, 3.9))
+    for ax, words in zip(axes, ("what is there", "full precision", f"{runs.FEW} bits, taught"), strict=True):
+        _show(ax, one)
+        ax.set_title(words)
+    for box, label in zip(one.boxes.tolist(), one.labels.tolist(), strict=True):
+        _box(axes[0], box, PALETTE[label], COMPACT[label])
+    for ax, model in zip(axes[1:], (shipped_teacher(), shipped_student()), strict=True):
+        found = _found(model, one)
+        for box, label in zip(found["boxes"].tolist(), found["labels"].tolist(), strict=True):
+            _box(ax, box, PALETTE[label], COMPACT[label])
+    return fig
+
+
+@shared
+def shipped_scenes() -> Pictures:
+    """Some test scenes of the shipped networks' seed."""
+    return runs.pictures("test", film.SEED, count=SAMPLE)
+
+
+def rounded_precision(teacher: Detector, scenes: Pictures, bits: int, own_ranges: bool) -> float:
+    """Precision (per cent) right after rounding, batch norm measured anew on the same scenes' pixels."""
+    model = quantize_model(teacher, bits, limits=film.shipped_ranges() if own_ranges else None)
+    measure_batch_norm(model, scenes, batches=2, batch=24)
+    assert isinstance(model, Detector)
+    return mean_precision(model, scenes)
+
+
+# --------------------------------------------------------------------------------------------- moving
+
+
+def render_quantizer(bits: int, sigma: float) -> tuple[Figure, str]:
+    """The quantiser bench: a Gaussian layer under DoReFa's grid, with errors of three ways to round.
+
+    Args:
+        bits: of the grid.
+        sigma: deviation of the weights.
+    """
+    w = sigma * torch.randn(4000, generator=torch.Generator().manual_seed(0))
+    largest = float(w.abs().max())
+    q = quantize_weight(w, bits)
+    scale = float((w * q).sum() / (q * q).sum())  # the best factor, which batch norm can supply
+    lsq = LSQ(w, bits)
+    errors = {
+        "DoReFa": float((w - scale * q).square().mean()), "k-means": kmeans_error(w.double().numpy(), 2**bits),
+        "one step": float((w - lsq(w)).square().mean().detach()),
+    }  # fmt: skip
+    fig, axes = plt.subplots(1, 2, figsize=(7.6, 3.4), gridspec_kw={"width_ratios": (1.7, 1)})
+    axes[0].hist(w.numpy(), bins=60, color=FAINT)
+    height = axes[0].get_ylim()[1]
+    line = torch.linspace(-largest, largest, 400)
+    stairs = scale * quantize_weight(torch.cat([line, w]), bits)[:400]
+    axes[0].plot(line.numpy(), height * (0.5 + 0.45 * stairs.numpy() / largest), color=PALETTE[0], linestyle="-")
+    axes[0].set_xlabel("weight")
+    axes[0].set_yticks([])
+    axes[0].set_title("weights and where they go")
+    axes[1].bar(np.arange(3), [np.sqrt(e) / sigma for e in errors.values()], color=PALETTE[:3])
+    axes[1].set_xticks(np.arange(3), list(errors))
+    axes[1].set_title("error over deviation")
+    return (
+        fig,
+        f"{bits} bits: DoReFa errs by {np.sqrt(errors['DoReFa']) / sigma:.2f} deviations, k-means by {np.sqrt(errors['k-means']) / sigma:.2f}.",
+    )
+
+
+@shared
+def _allocated(threshold: float, trained: bool) -> tuple[list[int], list[int], list[float], float]:
+    """Bits, closed form, map sides of all layers, and the size in kB."""
+    teacher = shipped_teacher()
+    model = teacher
+    if not trained:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(film.SEED)
+            model = Detector("small", channels=4, classes=4, width=runs.WIDTH)
+    chosen = allocate_bits(model, threshold=threshold)
+    formula = [bits_closed_form(sigma, threshold=threshold) for sigma in layer_sigmas(model).values()]
+    macs, convs = conv_macs(model, runs.SIZE), convolutions(model)
+    sides = [(macs[name] / convs[name].weight.numel()) ** 0.5 for name in convs]
+    return list(chosen.values()), formula, sides, 1000 * model_size_mb(model, chosen)
+
+
+def render_bits(threshold: str, weights: str) -> tuple[Figure, str]:
+    """The bit allocator.
+
+    Args:
+        threshold: T, as text.
+        weights: "trained" or "fresh".
+    """
+    found, formula, sides, size = _allocated(float(threshold), weights == "trained")
+    fig, ax = plt.subplots(figsize=(8.4, 3.4))
+    colours = plt.get_cmap("viridis")(np.log2(np.array(sides) / min(sides)) / np.log2(max(sides) / min(sides)))
+    ax.bar(np.arange(len(found)), found, color=colours)
+    ax.scatter(np.arange(len(found)), formula, marker="_", color=PALETTE[1], s=60, zorder=3, label="closed form")
+    ax.set_ylim(0, 8.8)
+    ax.set_xlabel("layer (yellow: large maps)")
+    ax.set_ylabel("bits")
+    ax.legend(loc="upper right")
+    same = np.mean(np.array(found) == np.array(formula))
+    plain = 1000 * model_size_mb(shipped_teacher(), FULL)
+    words = f"T = {threshold}: {np.mean(found):.1f} bits on average, {size:.0f} kB of {plain:.0f}"
+    return fig, f"{words}; the formula agrees in {100 * same:.0f} % of layers."
+
+
+def render_switches(gate: str, moment: int) -> tuple[Figure, str]:
+    """The switchboard: share of open switches by layer.
+
+    Args:
+        gate: of film.SHOWN.
+        moment: per cent of the training.
+    """
+    opened = film.opened(gate).numpy()
+    at = max(1, round(moment / 100 * len(opened)))
+    window = opened[max(0, at - 10) : at]
+    fig, ax = plt.subplots(figsize=(7.6, 3.2))
+    ax.bar(np.arange(opened.shape[1]), window.mean(0), color=PALETTE[0])
+    ax.axhline(runs.OPEN, color=PALETTE[1], linestyle="--", label="1 - 1/e")
+    ax.set_ylim(0, 1.05)
+    ax.set_xlabel("layer")
+    ax.set_ylabel("share open")
+    ax.legend(loc="upper right")
+    return fig, f"After {moment} % of the training {100 * window.mean():.0f} % of the lessons are given ({gate} gate)."
+
+
+__all__ = [
+    "COUNTS", "draw_detections", "draw_scene", "render_bits", "render_quantizer", "render_switches",
+    "rounded_precision", "shipped_scenes", "shipped_teacher",
+]  # fmt: skip

@@ -1,0 +1,91 @@
+"""What the figures show, trained beforehand: a teacher, its three-bit copy, and how switches moved in training.
+
+`python -m firsthand.ghost.film` makes it (about ten minutes on two cores) and writes firsthand/weights/ghost.*.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from firsthand.ghost import runs
+from firsthand.ghost.detector import Detector
+from firsthand.ghost.quantizers import quantize_model
+from firsthand.ghost.runs import FEW, Study
+from firsthand.kit.evidence import processor
+from firsthand.kit.shared import shared
+from firsthand.kit.weights import ship, shipped
+
+COMMAND = "python -m firsthand.ghost.film"
+SEED = 0
+SHOWN = ("frozen", "trained", "budget")  # gates of the switchboard
+TEACHER, STUDENT = "teacher.", "student."
+
+
+def _state(model: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
+
+
+def main() -> None:
+    """Train and store."""
+    torch.set_num_threads(1)
+    begin = time.perf_counter()
+    teacher = runs.teacher(SEED)
+    student, trace, _ = runs.student(Study(gate="frozen"), SEED)
+    tensors = {f"{TEACHER}{name}": value for name, value in _state(teacher).items()}
+    tensors |= {f"{STUDENT}{name}": value for name, value in _state(student).items()}
+    tensors["ranges"] = torch.tensor(list(runs.ranges(SEED).values()))
+    for gate in SHOWN:
+        tensors[f"opened.{gate}"] = torch.tensor(runs.student(Study(gate=gate), SEED)[1].opened)
+    quality = {
+        "teacher, test precision": round(runs.teacher_score(SEED), 2),
+        f"student of {FEW} bits, test precision": round(runs.score(Study(gate="frozen"), SEED), 2),
+    }
+    card = {
+        "command": COMMAND, "seed": SEED, "steps": runs.TEACH.steps,
+        "minutes": round((time.perf_counter() - begin) / 60, 1),
+        "processor": processor(), "threads": 1, "licence": "MIT, as the code", "quality": quality,
+        "log": [[step, round(value, 4)] for step, value in enumerate(trace.detection) if step % 10 == 0],
+    }  # fmt: skip
+    ship("ghost", tensors, card)
+
+
+def _load(model: Detector, prefix: str) -> Detector:
+    found = {name.removeprefix(prefix): value for name, value in shipped("ghost").items() if name.startswith(prefix)}
+    model.load_state_dict(found, strict=False)
+    return model.eval()
+
+
+@shared
+def shipped_teacher() -> Detector:
+    """The full-precision detector."""
+    anchors = shipped("ghost")[f"{TEACHER}anchors"][0].tolist()
+    return _load(Detector("small", channels=4, classes=4, width=runs.WIDTH, anchors=anchors), TEACHER)
+
+
+@shared
+def shipped_ranges() -> dict[str, float]:
+    """Ranges of the teacher's activations by the convolution's name."""
+    from firsthand.ghost.detector import convolutions
+
+    return dict(zip(convolutions(shipped_teacher()), shipped("ghost")["ranges"].tolist(), strict=True))
+
+
+@shared
+def shipped_student() -> Detector:
+    """Its copy of FEW bits, taught through the released switch."""
+    model = quantize_model(shipped_teacher(), FEW, limits=shipped_ranges())
+    assert isinstance(model, Detector)
+    return _load(model, STUDENT)
+
+
+@shared
+def opened(gate: str) -> Tensor:
+    """Share of open switches (steps, layers) in the training of a student."""
+    return shipped("ghost")[f"opened.{gate}"]
+
+
+if __name__ == "__main__":
+    main()
