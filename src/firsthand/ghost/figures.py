@@ -120,10 +120,8 @@ def render_quantizer(bits: int, sigma: float) -> tuple[Figure, str]:
     axes[1].bar(np.arange(3), [np.sqrt(e) / sigma for e in errors.values()], color=PALETTE[:3])
     axes[1].set_xticks(np.arange(3), list(errors))
     axes[1].set_title("error over deviation")
-    return (
-        fig,
-        f"{bits} bits: DoReFa errs by {np.sqrt(errors['DoReFa']) / sigma:.2f} deviations, k-means by {np.sqrt(errors['k-means']) / sigma:.2f}.",
-    )
+    dorefa, best = (np.sqrt(errors[name]) / sigma for name in ("DoReFa", "k-means"))
+    return fig, f"{bits} bits: DoReFa errs by {dorefa:.2f} deviations, k-means by {best:.2f}."
 
 
 @shared
