@@ -46,9 +46,6 @@ def digit_case(split: str, name: str, epochs: int, **rest: object) -> Case:
     return Case("digits", split, name, epochs=epochs, **rest)  # type: ignore[arg-type]
 
 
-# ------------------------------------------------------------------------------------------ sizes, sums
-
-
 def parameters(name: str, seed: int) -> Value:
     """Trained parameters of a recogniser."""
     with torch.device("meta"):
@@ -236,9 +233,6 @@ def mixture_cosine(seed: int) -> Value:
     return float(min(a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(u, m, strict=True))), None
 
 
-# -------------------------------------------------------------------------------------------- accuracy
-
-
 def _score(case: Case, seed: int, test: str) -> float:
     """Final accuracy (percent) on a test, or its "mean" or "worst" over tests."""
     found = history(case, seed)
@@ -356,8 +350,7 @@ def skew_gap(seed: int) -> Value:
 
 
 def liar_costs(seed: int) -> Value:
-    """Accuracy (percent) of FedBoosting against FedAvg where a client with random labels reports a training loss of a
-    millionth."""
+    """Accuracy (percent) of FedBoosting against FedAvg; a client with random labels reports a loss of a millionth."""
 
     def lie(number: int, client: Client, fit: Fit) -> Fit:
         return replace(fit, train_loss=1e-6) if client.name == "client 0" else fit
@@ -373,9 +366,6 @@ def liar_costs(seed: int) -> Value:
 def not_here(seed: int) -> Value:
     """Accuracy on published test sets."""
     raise NotTested("needs MJSynth and SynthText, millions of words; the preset `paper` trains on them")
-
-
-# ------------------------------------------------------------------------------------------------ leaks
 
 
 def leak_cost(view: str, seed: int) -> Value:
@@ -396,9 +386,6 @@ def better_than_guess(view: str, seed: int) -> Value:
 def hidden_view(seed: int) -> Value:
     """PSNR (dB) of a guess without any gradient against the attack on a masked upload."""
     return runs.guess_psnr(seed), runs.leaked_psnr(Leak("hidden"), seed)
-
-
-# ------------------------------------------------------------------------------------------------ curves
 
 
 def accuracy_curve(name: str, seed: int) -> list[float | None]:
