@@ -65,6 +65,18 @@ def test_all_of_a_student_is_trained():
     assert all(not torch.equal(before[name], value) for name, value in student.named_parameters())
 
 
+def test_a_killed_training_goes_on_with_its_average(tmp_path):
+    data, file = _pictures(), tmp_path / "run.safetensors"
+    recipe = Recipe(4, 2e-3, 1, batch=4)
+    whole, _ = train_detector(_detector(), data, recipe)
+    train_detector(_detector(), data, recipe, checkpoint=file, stop=2)
+    again, trace = train_detector(_detector(), data, recipe, checkpoint=file)
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True))
+    assert len(trace.loss) == 4
+    done, _ = train_detector(_detector(), data, recipe, checkpoint=file)
+    assert torch.equal(done.layers[0][0].weight, whole.layers[0][0].weight)
+
+
 def test_the_average_follows():
     model = _detector()
     average = Average(model, decay=0.5)
@@ -92,9 +104,10 @@ def test_batch_norm_measured_anew_knows_the_new_scale():
 def test_every_gate_teaches_and_only_trained_ones_learn(gate):
     data, teacher = _pictures(), _detector()
     student = quantize_model(teacher, 4)
-    lessons = runs.gate_of(gate, [m.shape[1] for m in teacher.maps(torch.zeros(1, 4, 64, 64))], 0)
+    lessons, strength = runs.lessons_for(student, teacher, data, gate, 0)
+    assert strength > 0
     before = [p.clone() for p in lessons.parameters()]
-    _, trace = train_detector(student, data, SHORT, teacher=teacher, gate=lessons, strength=10.0)
+    _, trace = train_detector(student, data, SHORT, teacher=teacher, gate=lessons, strength=strength)
     assert np.array(trace.opened).shape == (2, 18)
     changed = any(not torch.equal(a, b) for a, b in zip(before, lessons.parameters(), strict=True))
     assert changed == (gate in ("trained", "budget"))
@@ -108,9 +121,10 @@ def test_allocations_of_the_evidence(monkeypatch):
     assert runs.model_size_mb(model, small) <= runs.model_size_mb(model, runs.FEW)
     costs = [runs.bit_operations(model, bits, runs.SIZE, order="graph") for bits in (cheap, runs.FEW)]
     assert costs[0] <= costs[1]
-    dealt, turned = runs.allocation("permuted", 900), runs.allocation("reversed", 900)
-    assert sorted(dealt.values()) == sorted(turned.values()) == sorted(small.values())
-    assert np.corrcoef(list(small.values()), list(turned.values()))[0, 1] < -0.5
+    dealt = runs.allocation("permuted", 900)
+    assert sorted(dealt.values()) == sorted(small.values())
+    assert dealt != small
+    assert runs.model_size_mb(model, dealt) == pytest.approx(runs.model_size_mb(model, small), rel=0.03)
     with pytest.raises(ValueError, match="Unknown allocation"):
         runs.allocation("odd", 900)
 

@@ -56,6 +56,27 @@ def _plus_plus(values: np.ndarray, counts: np.ndarray, centres: int, rng: np.ran
     return np.sort(np.array(found))
 
 
+def kmeans_errors(
+    weights: nn.Module | Mapping[str, Tensor], *, minimum: int = 2, maximum: int = 8, seed: int = 0
+) -> dict[str, list[float]]:
+    """10 ** 6 times the k-means error of every layer with 2 ** n centres, n from `minimum` to below `maximum`."""
+    if isinstance(weights, nn.Module):
+        weights = {name: module.weight for name, module in convolutions(weights).items()}
+    found = {}
+    for name, tensor in weights.items():
+        values = tensor.detach().double().flatten().cpu().numpy()
+        found[name] = [SHARE * kmeans_error(values, 2**n, seed=seed) for n in range(minimum, maximum)]
+    return found
+
+
+def bits_within(errors: Mapping[str, Sequence[float]], threshold: float, *, minimum: int = 2) -> dict[str, int]:
+    """The fewest bits whose error lies below a threshold, from `kmeans_errors`."""
+    return {
+        name: minimum + next((k for k, error in enumerate(row) if error < threshold), len(row))
+        for name, row in errors.items()
+    }
+
+
 def allocate_bits(
     weights: nn.Module | Mapping[str, Tensor],
     *,
@@ -75,14 +96,8 @@ def allocate_bits(
     Returns:
         {name: bits}, in the order of the modules.
     """
-    if isinstance(weights, nn.Module):
-        weights = {name: module.weight for name, module in convolutions(weights).items()}
-    found = {}
-    for name, tensor in weights.items():
-        values = tensor.detach().double().flatten().cpu().numpy()
-        passing = (n for n in range(minimum, maximum) if SHARE * kmeans_error(values, 2**n, seed=seed) < threshold)
-        found[name] = next(passing, maximum)
-    return found
+    errors = kmeans_errors(weights, minimum=minimum, maximum=maximum, seed=seed)
+    return bits_within(errors, threshold, minimum=minimum)
 
 
 def bits_closed_form(sigma: float, *, threshold: float = 0.1, minimum: int = 2, maximum: int = 8) -> int:

@@ -181,6 +181,8 @@ def convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
 
 def fold_batch_norm(model: nn.Module) -> nn.Module:
     """A copy in evaluation mode with every batch norm in the convolution before it."""
+    if any(hasattr(module, "rounded") for module in model.modules()):
+        raise ValueError("A rounded network cannot be folded: its batch norm belongs to the rounded weights.")
     folded = copy.deepcopy(model).eval()
     for block in folded.modules():
         if isinstance(block, nn.Sequential) and len(block) == 3 and isinstance(block[1], nn.BatchNorm2d):

@@ -47,7 +47,7 @@ def main() -> None:
         "command": COMMAND, "seed": SEED, "steps": runs.TEACH.steps,
         "minutes": round((time.perf_counter() - begin) / 60, 1),
         "processor": processor(), "threads": 1, "licence": "MIT, as the code", "quality": quality,
-        "log": [[step, round(value, 4)] for step, value in enumerate(trace.detection) if step % 10 == 0],
+        "log": [[step, round(value, 4)] for step, value in enumerate(trace.loss) if step % 10 == 0],
     }  # fmt: skip
     ship("ghost", tensors, card)
 

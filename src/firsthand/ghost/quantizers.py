@@ -58,12 +58,22 @@ def quantize_activation(a: Tensor, bits: int) -> Tensor:
         a: any shape.
         bits: 1 to 8; 32 = a itself.
     """
-    if _bits(bits) == FULL:
-        return a
-    levels = 2**bits - 1
-    inside = ((a > 0) & (a < 1)).to(a.dtype)
-    clipped = a * inside + (a.clamp(0, 1) - a * inside).detach()
-    return round_through(levels * clipped) / levels
+    return a if _bits(bits) == FULL else _Clipped.apply(a, 1.0, 2**bits - 1)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _Clipped(torch.autograd.Function):
+    """round(levels * clip(a / limit, 0, 1)) / levels * limit, in few passes over memory."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, limit: float, levels: int) -> Tensor:
+        ctx.save_for_backward(a)
+        ctx.limit = limit
+        return a.clamp(0, limit).mul_(levels / limit).round_().mul_(limit / levels)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (a,) = ctx.saved_tensors
+        return gradients[0] * ((a > 0) & (a < ctx.limit)), None, None
 
 
 class Activation(nn.Module):
@@ -72,7 +82,8 @@ class Activation(nn.Module):
     Args:
         bits: of the rounding.
         limit: the range; the released code has 1.
-        learned: the limit is learned, as PACT (arXiv 1805.06085): values above it pass their gradient to it.
+        learned: the limit is learned, as PACT (arXiv 1805.06085): values above it pass their gradient to it, and
+            rounding's own error a little more.
     """
 
     def __init__(self, bits: int, limit: float = 1.0, *, learned: bool = False) -> None:
@@ -86,14 +97,14 @@ class Activation(nn.Module):
             self.register_buffer("limit", value)
 
     def forward(self, x: Tensor) -> Tensor:
-        positive = F.relu(x)
         if self.bits == FULL:
-            return positive
+            return F.relu(x)
         if self.learned:
+            positive = F.relu(x)
             clipped = torch.minimum(positive, self.limit)  # above the limit its gradient is the limit's
             levels = 2**self.bits - 1
             return round_through(levels * clipped / self.limit) / levels * self.limit
-        return quantize_activation(positive / self.limit, self.bits) * self.limit
+        return _Clipped.apply(x, float(self.limit), 2**self.bits - 1)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class LSQ(nn.Module):
@@ -162,9 +173,9 @@ def quantize_model(
         bits: as `bits_of`.
         limits: largest activation by the convolution's name; None: 1, as released.
         weights: "dorefa", "lsq", or "none".
-        activations: "dorefa", "pact", or "none".
+        activations: "dorefa", "pact", "clip" (at the limit, nothing rounded), or "none".
     """
-    if weights not in ("dorefa", "lsq", "none") or activations not in ("dorefa", "pact", "none"):
+    if weights not in ("dorefa", "lsq", "none") or activations not in ("dorefa", "pact", "clip", "none"):
         raise ValueError(f"Unknown quantiser {weights!r} or {activations!r}.")
     chosen = bits_of(model, bits)
     student: Any = copy.deepcopy(model)
@@ -182,5 +193,7 @@ def quantize_model(
         block[0] = new
         if activations != "none":
             limit = 1.0 if limits is None else limits[name]
-            block[2] = Activation(count, limit, learned=activations == "pact").to(old.weight.device)
+            clip = nn.Hardtanh(0.0, limit)
+            block[2] = clip if activations == "clip" else Activation(count, limit, learned=activations == "pact")
+            block[2].to(old.weight.device)
     return student.train(model.training)

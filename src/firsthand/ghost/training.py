@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -64,14 +65,16 @@ class Average(nn.Module):
 
     def __init__(self, model: nn.Module, decay: float = DECAY) -> None:
         super().__init__()
-        self.model, self.decay, self.count = copy.deepcopy(model).eval(), decay, 0
+        self.model, self.decay = copy.deepcopy(model).eval(), decay
         self.model.requires_grad_(False)
+        self.count: Tensor
+        self.register_buffer("count", torch.zeros(()))
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """One step; the first ones count more, so that the start is forgotten."""
         self.count += 1
-        keep = min(self.decay, self.count / (self.count + 10))
+        keep = min(self.decay, float(self.count / (self.count + 10)))
         for mine, theirs in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):
             if mine.is_floating_point():
                 mine.lerp_(theirs.detach(), 1 - keep)
@@ -99,15 +102,43 @@ def augmented(images: Tensor, truths: Sequence[Truth], generator: torch.Generato
 
 @dataclass
 class Trace:
-    """What self-teaching reported: a row a step.
+    """What a training reported; after a resumption all but `loss` cover the steps since.
 
     Attributes:
-        detection, lesson: losses. opened: share of open switches a layer (steps, L).
+        loss: of every step, lessons included. detection: without them.
+        opened: share of open switches a layer, (steps, L).
     """
 
+    loss: list[float] = field(default_factory=list)
     detection: list[float] = field(default_factory=list)
-    lesson: list[float] = field(default_factory=list)
     opened: list[list[float]] = field(default_factory=list)
+
+
+class Classroom(nn.Module):
+    """A detector with the gate of its lessons, so that one call does what a step needs on any number of devices.
+
+    Args:
+        model: the student. gate: of the lessons, or None.
+        teacher: full precision; no part of what is trained or kept.
+    """
+
+    def __init__(self, model: Detector, gate: OneToOneTeacher | None = None, teacher: Detector | None = None) -> None:
+        super().__init__()
+        self.model, self.gate = model, gate
+        self._teacher = [teacher]  # in a list: not a submodule
+
+    def forward(
+        self, pictures: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[list[Tensor], Tensor | None, Tensor | None]:
+        """Raw predictions, the lessons' loss and the open switches, the last two None without a gate."""
+        maps = self.model.maps(pictures)
+        raw = self.model.heads_of(maps)
+        if self.gate is None or self._teacher[0] is None:
+            return raw, None, None
+        with torch.no_grad():
+            shown = self._teacher[0].maps(pictures)
+        lessons, opened = self.gate(maps, shown, generator)
+        return raw, lessons, opened
 
 
 def train_detector(
@@ -116,6 +147,8 @@ def train_detector(
     **checkpoints: Any,
 ) -> tuple[Detector, Trace]:  # fmt: skip
     """Train in place, perhaps taught; return the average of its weights, in evaluation mode, and a trace.
+
+    Batch norm of the average is measured anew: averaged weights are rounded to other levels than those it followed.
 
     Args:
         model: detector or quantised copy.
@@ -127,7 +160,7 @@ def train_detector(
         accelerator, progress, checkpoints: as `kit.training.train`.
     """
     model.requires_grad_(True)  # a copy of an average is frozen
-    whole: Any = model if gate is None else nn.ModuleDict({"model": model, "gate": gate})
+    whole = Classroom(model, gate, teacher)
     optimizer = torch.optim.AdamW(
         parameter_groups(whole, weight_decay=recipe.weight_decay), lr=recipe.lr, betas=(0.9, 0.99)
     )
@@ -139,25 +172,21 @@ def train_detector(
         rows = share.take(epoch_indices(share.step, recipe.batch, len(data.images), seed))
         device = next(wrapped.parameters()).device
         pictures, truths = augmented(data.images[rows], [data.truths[r] for r in rows], share.generator())
-        pictures = pictures.to(device)
-        student: Any = wrapped if gate is None else wrapped["model"]  # type: ignore[index]
-        maps = student.maps(pictures)
-        total, _ = detection_loss(student, student.heads_of(maps), truths, image_size=pictures.shape[-1])
+        noise = share.generator(2) if device.type == "cpu" else None
+        raw, lessons, opened = wrapped(pictures.to(device), noise)
+        total, _ = detection_loss(model, [y.float() for y in raw], truths, image_size=pictures.shape[-1])
         trace.detection.append(float(total.detach()))
-        if gate is None or teacher is None:
+        if lessons is None or opened is None:
             return total
-        with torch.no_grad():
-            shown = teacher.maps(pictures)
-        lessons, opened = gate(maps, shown, share.generator(2) if device.type == "cpu" else None)
-        trace.lesson.append(float(lessons.detach()))
         trace.opened.append(opened.mean(0).tolist())
         return total + strength * lessons
 
-    train(
+    trace.loss = train(
         whole, optimizer, loss, steps=recipe.steps, lr=Cosine(recipe.lr, recipe.steps, recipe.warmup, recipe.lr / 20),
-        seed=seed, accelerator=accelerator, clip=recipe.clip, progress=progress,
+        seed=seed, accelerator=accelerator, clip=recipe.clip, progress=progress, also=average,
         after_step=lambda _: average.update(model), **checkpoints,
     )  # fmt: skip
+    measure_batch_norm(average.model, data)
     return average.model, trace  # type: ignore[return-value]
 
 
@@ -185,35 +214,39 @@ def measure_batch_norm(model: nn.Module, data: Pictures, *, batches: int = 10, b
 @torch.no_grad()
 def activation_ranges(model: Detector, data: Pictures, *, share: float = RANGE, count: int = 64) -> dict[str, float]:
     """What a share of the positive activations after every convolution stay below, by the convolution's name."""
-    found: dict[str, float] = {}
+    found: dict[str, list[float]] = {}
     hooks = []
     for name in convolutions(model):
         block: Any = model.get_submodule(name.rpartition(".")[0])
 
         def note(_: nn.Module, __: Any, output: Tensor, name: str = name) -> None:
             positive = output[output > 0]
-            found[name] = (
-                float(torch.quantile(positive[:: max(1, len(positive) // 100_000)], share)) if len(positive) else 1.0
-            )
+            if len(positive):
+                step = max(1, len(positive) // 100_000)
+                found.setdefault(name, []).append(float(torch.quantile(positive[::step], share)))
 
         hooks.append(block[2].register_forward_hook(note))
     was_training = model.training
     model.eval()
-    model(data.images[:count].to(next(model.parameters()).device).float() / 255)
+    device = next(model.parameters()).device
+    for part in data.images[:count].split(16):
+        model(part.to(device).float() / 255)
     model.train(was_training)
     for hook in hooks:
         hook.remove()
-    return {name: max(value, 1e-3) for name, value in found.items()}
+    return {name: float(np.mean(found[name])) if name in found else 1.0 for name in convolutions(model)}
 
 
 @torch.no_grad()
-def evaluate(model: Detector, data: Pictures, *, batch: int = 50, iou: float = 0.5) -> dict[int, float]:
-    """Average precision by class, in [0, 1]."""
+def evaluate(
+    model: Detector, data: Pictures, *, batch: int = 50, iou: float = 0.5, overlap: float = 0.5
+) -> dict[int, float]:
+    """Average precision by class, in [0, 1]; `overlap` of the suppression (released: 0.6 for VEDAI)."""
     was_training = model.training
     model.eval()
     device, found = next(model.parameters()).device, []
     for part in data.images.split(batch):
-        found += model.decode(model(part.to(device).float() / 255), overlap=0.5)
+        found += model.decode(model(part.to(device).float() / 255), overlap=overlap)
     model.train(was_training)
     return average_precisions(found, data.truths, iou=iou)
 
