@@ -37,7 +37,7 @@ def hidden_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 def visible_loss(
     prediction: Tensor, target: Tensor, visible_ids: Tensor, *, beta: float = 2.0, pairing: str = "aligned"
 ) -> Tensor:
-    """Mean smooth L1 error over visible tokens: d^2 / (2 beta) below beta, |d| - beta / 2 beyond.
+    """Mean smooth L1 error over visible tokens: d^2 / (2 beta) below beta, the magnitude of d minus beta / 2 beyond.
 
     Args:
         prediction: (N, V, D), in the order of `visible_ids`.
@@ -201,9 +201,9 @@ class DMJD(nn.Module):
             ids: (K B, V) order of the visible tokens, all images of view 1 first; drawn where None.
 
         Returns:
-            loss: L = L_hidden + theta L_visible, a scalar.
-            parts: "hidden", "visible" (losses), "masks" (K, B, L), "visible_ids" (K B, V), "prediction" (K B, L, D)
-                and "visible_prediction" (K B, V, D), all images of view 1 first.
+            The loss L = L_hidden + theta L_visible, a scalar, and its parts: "hidden", "visible" (losses), "masks"
+            (K, B, L), "visible_ids" (K B, V), "prediction" (K B, L, D) and "visible_prediction" (K B, V, D), all images
+            of view 1 first.
 
         Raises:
             ValueError: masks of another shape, or that leave another number of tokens visible.

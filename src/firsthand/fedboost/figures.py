@@ -107,7 +107,8 @@ def render_round(number: int, split: str, local_epochs: int) -> tuple[Figure, st
     axes[1, 0].legend(fontsize=8)
     axes[1, 1].imshow(validation, cmap="viridis_r")
     for i, j in np.ndindex(3, 3):
-        axes[1, 1].text(j, i, f"{validation[i, j]:.2f}", ha="center", va="center", color="white", fontsize=9)
+        ink = "white" if validation[i, j] > (validation.min() + validation.max()) / 2 else "black"  # on yellow
+        axes[1, 1].text(j, i, f"{validation[i, j]:.2f}", ha="center", va="center", color=ink, fontsize=9)
     axes[1, 1].set_xticks([0, 1, 2])
     axes[1, 1].set_yticks([0, 1, 2])
     axes[1, 1].set_xlabel("data of client")

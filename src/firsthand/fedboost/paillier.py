@@ -75,10 +75,10 @@ class PublicKey:
         return self.n * self.n
 
     def encrypt(self, number: int, rng: Random | None = None) -> int:
-        """Enc(m) = (1 + m n) r ** n mod n squared, r drawn afresh; negative m stand for n - |m|.
+        """Enc(m) = (1 + m n) r ** n mod n squared, r drawn afresh; a negative m stands for n minus its magnitude.
 
         Raises:
-            ValueError: |m| is n / 3 or more, where the sign would be lost.
+            ValueError: the magnitude is n / 3 or more, where the sign would be lost.
         """
         if 3 * abs(number) >= self.n:
             raise ValueError(f"A number of {abs(number).bit_length()} bits is too large for a key of {self.bits} bits.")

@@ -92,8 +92,8 @@ def encrypted_aggregate(
         rounding: as `slice_weights`.
         pack_bits: None: one number a ciphertext with 32 decimals, as published, exact to 1e-12. b: b-bit fixed
             point, many numbers a ciphertext, error at most N 2 ** (1 - b) `bound`.
-        bound: with packing, the largest |u| that the clients agreed on. None takes it from the updates at hand, which
-            clients apart from each other could not.
+        bound: with packing, the largest magnitude that the clients agreed on. None takes it from the updates at hand,
+            which clients apart from each other could not.
         key: in place of a fresh one.
         rng: of keys and ciphertexts; the system's unless a test needs repetition.
 
@@ -175,7 +175,7 @@ def masked_updates(updates: ArrayLike, p: ArrayLike, *, bound: float, seed: int 
     Args:
         updates: (N, P).
         p: (N,).
-        bound: largest |u| allowed; fixes the fixed point.
+        bound: largest magnitude allowed; fixes the fixed point.
         seed: of the pairs' seeds.
 
     Returns:
@@ -194,7 +194,9 @@ def masked_updates(updates: ArrayLike, p: ArrayLike, *, bound: float, seed: int 
 
 
 def masked_aggregate(updates: ArrayLike, p: ArrayLike, *, seed: int = 0) -> np.ndarray:
-    """`aggregate` through pairwise masks: the server only ever sees noise and its sum. Error N 2 ** -40 max |u|.
+    """`aggregate` through pairwise masks: the server only ever sees noise and its sum.
+
+    The error is at most N 2 ** -40 times the largest magnitude.
 
     Args:
         updates: (N, P).
