@@ -72,7 +72,8 @@ def render_weights(train_loss: float, abroad: float, floor: float) -> tuple[Figu
     ax.set_ylabel("weight")
     ax.legend(fontsize=9, loc="upper left")
     by_loss, by_accuracy = rules["losses (2)"][0], rules["accuracies"][0]
-    return fig, f"Client 0 gets {by_loss:.2f} of the step from losses, {by_accuracy:.2f} from accuracies."
+    words = f"With a floor of {floor:g} client 0 gets {by_loss:.2f} of the step from losses"
+    return fig, f"{words}, {by_accuracy:.2f} from accuracies."
 
 
 def render_round(number: int, split: str, local_epochs: int) -> tuple[Figure, str]:
