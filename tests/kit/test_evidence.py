@@ -86,25 +86,21 @@ def test_recomputation_notices_a_changed_value(toy):
     row["method"][2] += 0.001
     assert "stored 0.521, recomputed 0.52" in evidence.differs(TOY[0], row, 2)
     assert evidence.differs(replace(TOY[0], repeats_within=0.01), row, 2) is None
-    assert evidence.differs(TOY[0], row, 2, apart=0.002) is None
-    assert "recomputed" in evidence.differs(TOY[0], row, 2, apart=0.0005)
-    assert "recomputed" in evidence.differs(replace(TOY[0], rule="exact"), row, 2, apart=0.002)
+    other = {**row, "method": [0.5, 0.51, 0.52, 0.53, 0.54]}
+    assert evidence.differs(TOY[0], row, 2, other) is None  # as another processor gave it
+    assert "stored 0.521" in evidence.differs(TOY[0], row, 2, {**other, "method": [0.5, 0.51, 0.519, 0.53, 0.54]})
 
 
-def test_how_far_two_processors_lie_apart_is_measured(toy, monkeypatch):
-    here = evidence.measure("hcvi", progress=False)
-    there = json.loads(json.dumps(here))
-    there["claims"][0]["method"][3] += 0.01
-    file = toy / "elsewhere.json"
-    file.write_text(json.dumps(there))
+def test_values_of_another_processor_are_of_the_same_code(toy, monkeypatch):
+    here, file = evidence.measure("hcvi", progress=False), toy / "elsewhere.json"
     monkeypatch.setattr(evidence, "load", lambda key: here)
     monkeypatch.setattr(evidence, "elsewhere_file", lambda key: file)
-    assert evidence.spread("hcvi") == pytest.approx({"half": 0.01, "poor": 0, "one": 0})
-    file.write_text(json.dumps({**there, "code": "0" * 16}))
+    assert evidence.elsewhere("hcvi") == {}
+    file.write_text(json.dumps(here))
+    assert evidence.elsewhere("hcvi")["half"]["method"] == here["claims"][0]["method"]
+    file.write_text(json.dumps({**here, "code": "0" * 16}))
     with pytest.raises(UserError, match="measured with other code"):
-        evidence.spread("hcvi")
-    file.unlink()
-    assert evidence.spread("hcvi") == {}
+        evidence.elsewhere("hcvi")
 
 
 @pytest.mark.parametrize(
@@ -192,4 +188,4 @@ def test_one_cell_drawn_by_the_commit_is_found_again(key):
     assert cheap, "no claim can be recomputed within 20 s"
     row, seed = cheap[int(head[:12] or "0", 16) % len(cheap)]
     claim = next(c for c in evidence.claims_of(key) if c.id == row["id"])
-    assert evidence.differs(claim, row, seed, evidence.spread(key).get(row["id"], 0.0)) is None
+    assert evidence.differs(claim, row, seed, evidence.elsewhere(key).get(row["id"])) is None

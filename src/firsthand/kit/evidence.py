@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import numpy as np
 from jsonschema import Draft202012Validator
 from tqdm import tqdm
 
@@ -64,32 +63,18 @@ def elsewhere_file(key: str) -> Path:
     return PACKAGE / "evidence" / "elsewhere" / f"{chapter(key).key}.json"
 
 
-def spread(key: str) -> dict[str, float]:
-    """{claim: largest difference of a value between two kinds of processor}, where both were measured.
+def elsewhere(key: str) -> dict[str, dict[str, Any]]:
+    """{claim: row} of that measurement, empty where there is none.
 
-    Rounding differs between processors; a search or a training that amplifies it takes another path there. How far the
-    values then lie apart is measured, row by row, and a recomputation on a third machine is held to that.
+    Rounding differs between processors; a search or a training that amplifies it takes another path there, so a value
+    counts as found again where it is what either kind gave.
     """
     if not elsewhere_file(key).is_file():
         return {}
-    here = load(key)
     there = parse(elsewhere_file(key).read_text(encoding="utf-8"), f"evidence/elsewhere/{key}.json")
-    if there["code"] != here["code"]:
+    if there["code"] != load(key)["code"]:
         raise UserError(f"evidence/elsewhere/{key}.json was measured with other code; measure it anew or delete it.")
-    other = {row["id"]: row for row in there["claims"]}
-    return {row["id"]: _largest_gap(row, other[row["id"]]) for row in here["claims"]}
-
-
-def _largest_gap(row: dict[str, Any], other: dict[str, Any]) -> float:
-    """Over the seeds that both have."""
-    gaps = [0.0]
-    for part in ("method", "baseline"):
-        if row[part] is None or other[part] is None:
-            continue
-        there = dict(zip(other["seeds"], other[part], strict=True))
-        pairs = [(v, there.get(s)) for s, v in zip(row["seeds"], row[part], strict=True)]
-        gaps += [float(np.abs(np.subtract(v, w)).max()) for v, w in pairs if v is not None and w is not None]
-    return max(gaps)
+    return {row["id"]: row for row in there["claims"]}
 
 
 def load(key: str) -> dict[str, Any]:
@@ -314,21 +299,25 @@ def _compact_lists(text: str) -> str:
 # ------------------------------------------------------------------------------------------- verifying
 
 
-def differs(claim: Claim, row: dict[str, Any], seed: int, apart: float = 0.0) -> str | None:
+def differs(claim: Claim, row: dict[str, Any], seed: int, other: dict[str, Any] | None = None) -> str | None:
     """Recompute one cell and say how it differs from the stored one, or None.
 
     Args:
         claim: what to measure. row: what is stored of it. seed: which cell.
-        apart: how far two kinds of processor lay apart in this row, from `spread`; nothing for exact rows.
+        other: the row as another kind of processor gave it, from `elsewhere`; its value is as good.
     """
-    tolerance = claim.repeats_within if claim.rule == "exact" else max(claim.repeats_within, apart)
     cell = measure_cell(claim, seed)
     if cell["not_tested"] is not None:
         return None if row["not_tested"] else f"{claim.id}, seed {seed}: {cell['not_tested']}"
+    found = [_difference(claim, kind, seed, cell) for kind in (row, other) if kind and seed in kind["seeds"]]
+    return None if None in found else found[0]
+
+
+def _difference(claim: Claim, row: dict[str, Any], seed: int, cell: dict[str, Any]) -> str | None:
     index = row["seeds"].index(seed)
     stored = [row["method"][index], None if row["baseline"] is None else row["baseline"][index]]
     for what, old, new in zip(("method", "baseline"), stored, (cell["method"], cell["baseline"]), strict=True):
-        if not _same(old, new, tolerance):
+        if not _same(old, new, claim.repeats_within):
             return f"{claim.id}, seed {seed}, {what}: stored {old}, recomputed {new}"
     return None
 
@@ -348,18 +337,18 @@ def verify(key: str, *, workers: int = 1) -> list[str]:
     unknown = [row["id"] for row in content["claims"] if row["id"] not in by_id]
     if unknown:
         return [f"{name}: stored, but no longer a claim" for name in unknown]
-    apart = spread(key)
+    there = elsewhere(key)
     jobs: Iterable[Any] = (
-        joblib.delayed(_differs_by_name)(key, row, seed, apart.get(row["id"], 0.0))
+        joblib.delayed(_differs_by_name)(key, row, seed, there.get(row["id"]))
         for row in content["claims"]
         for seed in row["seeds"]
     )
     return [line for line in joblib.Parallel(n_jobs=workers)(jobs) if line]
 
 
-def _differs_by_name(key: str, row: dict[str, Any], seed: int, apart: float) -> str | None:
+def _differs_by_name(key: str, row: dict[str, Any], seed: int, other: dict[str, Any] | None) -> str | None:
     claim = next(claim for claim in claims_of(key) if claim.id == row["id"])
-    return differs(claim, row, seed, apart)
+    return differs(claim, row, seed, other)
 
 
 # ------------------------------------------------------------------------------------------ provenance
