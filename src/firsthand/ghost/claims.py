@@ -55,6 +55,7 @@ CLAIMS: list[Claim] = [
     _claim("bits-8", partial(m.uniform, 8, 32), sentence="Eight bits cost at most two points.", metric="precision, 8 minus 32 bits, both trained on", target=-2.0),
     _claim("bits-order", m.by_bits, sentence="More bits are better, from 2 to 4 to 8 to 32, each time.", metric="precision, all trained on alike", unit="percent", rule="monotone"),
     _claim("bits-2", partial(m.uniform, 2, 32), sentence="Two bits cost five points or more.", metric="precision, 2 minus 32 bits", rule="at_most", target=-5.0),
+    _claim("bits-learned", m.learned, sentence=f"With {FEW} bits learned steps and limits (LSQ, PACT) are better than fixed ones.", metric="precision, learned minus DoReFa"),
     _claim("bits-threshold", m.all_eight, sentence="The released threshold gives our small network 7.5 bits or more on average: it hardly chooses.", metric="mean bits",
            source="code", unit="bits", target=7.5, repeats_within=0.1),
     _claim("bits-formula", m.exact_share, sentence="A formula of the weights' deviation alone gives the same bits more often than the commonest number does.",
@@ -90,6 +91,12 @@ CLAIMS: list[Claim] = [
            unit="ratio", target=0.95, repeats_within=0.05),
     _claim("convert-clip", m.clipped_only, sentence="The clip alone, with nothing rounded, is enough to lose it.", metric="precision over full precision, batch norm measured anew",
            unit="ratio", rule="at_most", target=0.1, repeats_within=0.05),
+    _claim("export-size", partial(m.export, "bytes"), sentence="An integer network in a file takes at most three tenths of one in floats.", metric="bytes, 8 bits over 32",
+           unit="ratio", rule="at_most", target=0.3, repeats_within=0.01),
+    _claim("export-precision", partial(m.export, "precision"), sentence="It costs at most two points.", metric="precision, 8 bits by PyTorch's kernels minus floats",
+           target=-2.0),
+    _claim("export-time", partial(m.export, "milliseconds"), sentence="On a processor it is faster.", metric="time of a picture, 8 bits over floats, one thread", unit="ratio",
+           rule="at_most", target=1.0, repeats_within=2.0),
     # ------------------------------------------------------------------------------------------------ lessons
     *(
         _claim(f"lesson-{gate}", partial(m.lessons, gate, None), sentence=f"{words} the student is better than without lessons.",

@@ -125,41 +125,53 @@ def render_quantizer(bits: int, sigma: float) -> tuple[Figure, str]:
 
 
 @shared
-def _allocated(threshold: float, trained: bool) -> tuple[list[int], list[int], list[float], float]:
-    """Bits, closed form, map sides of all layers, and the size in kB."""
+def _allocated(threshold: float, weights: str) -> tuple[list[int], list[int], list[float]]:
+    """Bits, closed form and map sides of all layers."""
     teacher = shipped_teacher()
     model = teacher
-    if not trained:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(film.SEED)
-            model = Detector("small", channels=4, classes=4, width=runs.WIDTH)
+    if weights == "fresh":
+        model = runs.new_detector(film.SEED, runs.pictures("train", film.SEED))
     chosen = allocate_bits(model, threshold=threshold)
     formula = [bits_closed_form(sigma, threshold=threshold) for sigma in layer_sigmas(model).values()]
     macs, convs = conv_macs(model, runs.SIZE), convolutions(model)
     sides = [(macs[name] / convs[name].weight.numel()) ** 0.5 for name in convs]
-    return list(chosen.values()), formula, sides, 1000 * model_size_mb(model, chosen)
+    return list(chosen.values()), formula, sides
 
 
-def render_bits(threshold: str, weights: str) -> tuple[Figure, str]:
-    """The bit allocator.
+def render_bits(threshold: float, weights: str) -> tuple[Figure, str]:
+    """The bit allocator: bits of every layer, and size and precision right after rounding.
 
     Args:
-        threshold: T, as text.
-        weights: "trained" or "fresh".
+        threshold: T, of film.THRESHOLDS.
+        weights: "trained" or "fresh": whose deviations decide.
     """
-    found, formula, sides, size = _allocated(float(threshold), weights == "trained")
-    fig, ax = plt.subplots(figsize=(8.4, 3.4))
+    found, formula, sides = _allocated(threshold, weights)
+    fig, axes = plt.subplots(1, 2, figsize=(9.4, 3.6), gridspec_kw={"width_ratios": (1.6, 1)})
     colours = plt.get_cmap("viridis")(np.log2(np.array(sides) / min(sides)) / np.log2(max(sides) / min(sides)))
-    ax.bar(np.arange(len(found)), found, color=colours)
-    ax.scatter(np.arange(len(found)), formula, marker="_", color=PALETTE[1], s=60, zorder=3, label="closed form")
-    ax.set_ylim(0, 8.8)
-    ax.set_xlabel("layer (yellow: large maps)")
-    ax.set_ylabel("bits")
-    ax.legend(loc="upper right")
+    axes[0].bar(np.arange(len(found)), found, color=colours)
+    axes[0].scatter(np.arange(len(found)), formula, marker="_", color=PALETTE[1], s=60, zorder=3, label="closed form")
+    axes[0].set_ylim(0, 9.8)
+    axes[0].set_xlabel("layer (yellow: large maps)")
+    axes[0].set_ylabel("bits")
+    axes[0].legend(loc="upper right")
+    size, precision = _fronts(axes[1], weights, film.THRESHOLDS.index(threshold))
     same = np.mean(np.array(found) == np.array(formula))
     plain = 1000 * model_size_mb(shipped_teacher(), FULL)
-    words = f"T = {threshold}: {np.mean(found):.1f} bits on average, {size:.0f} kB of {plain:.0f}"
-    return fig, f"{words}; the formula agrees in {100 * same:.0f} % of layers."
+    words = f"T = {threshold:g}, {weights} weights: {np.mean(found):.1f} bits on average, {size:.0f} kB of {plain:.0f}"
+    return fig, f"{words}, precision {precision:.0f} %; the formula agrees in {100 * same:.0f} % of layers."
+
+
+def _fronts(ax: plt.Axes, weights: str, at: int) -> tuple[float, float]:
+    """Precision against size for uniform bits and for hybrid ones; the chosen point, which it returns, is ringed."""
+    points = film.front()
+    for colour, name, words in ((FAINT, "uniform", "all alike"), (PALETTE[0], weights, "hybrid")):
+        ax.plot(*points[name].T.numpy(), marker="o", color=colour, label=words)
+    size, precision = points[weights][at].tolist()
+    ax.scatter([size], [precision], s=150, facecolors="none", edgecolors=PALETTE[1], linewidths=2, zorder=4)
+    ax.set_xlabel("size (kB)")
+    ax.set_ylabel("precision, untrained (%)")
+    ax.legend(loc="lower right")
+    return size, precision
 
 
 def render_switches(gate: str, moment: int) -> tuple[Figure, str]:

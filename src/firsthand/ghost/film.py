@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from firsthand.ghost import runs
+from firsthand.ghost.bits import allocate_bits, model_size_mb
 from firsthand.ghost.detector import Detector
-from firsthand.ghost.quantizers import quantize_model
+from firsthand.ghost.quantizers import bits_of, quantize_model
 from firsthand.ghost.runs import FEW, Study
+from firsthand.ghost.training import mean_precision
 from firsthand.kit.evidence import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.weights import ship, shipped
@@ -22,10 +25,32 @@ COMMAND = "python -m firsthand.ghost.film"
 SEED = 0
 SHOWN = ("frozen", "trained", "budget")  # gates of the switchboard
 TEACHER, STUDENT = "teacher.", "student."
+THRESHOLDS = (0.1, 10.0, 100.0, 300.0, 1000.0, 3000.0)  # of the bit allocator
+UNIFORM = (2, 3, 4, 5, 6, 8)
+WEIGHTS = ("trained", "fresh")  # whose deviations it reads
 
 
 def _state(model: torch.nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
+
+
+def _point(bits: Mapping[str, int]) -> list[float]:
+    """Size (kB) and precision (per cent) right after rounding, without training."""
+    precision = mean_precision(runs.rounded(SEED, bits), runs.pictures("test", SEED))
+    return [1000 * model_size_mb(runs.teacher(SEED), bits), precision]
+
+
+def _fronts() -> dict[str, Tensor]:
+    """Sizes and precisions of what the bit allocator can choose: "front.trained", "front.fresh" and "front.uniform",
+    rows of THRESHOLDS or of UNIFORM, columns kB and per cent."""
+    fresh = runs.new_detector(SEED, runs.pictures("train", SEED))
+    models = dict(zip(WEIGHTS, (runs.teacher(SEED), fresh), strict=True))
+    found = {
+        f"front.{name}": torch.tensor([_point(allocate_bits(model, threshold=t)) for t in THRESHOLDS])
+        for name, model in models.items()
+    }
+    found["front.uniform"] = torch.tensor([_point(bits_of(models["trained"], count)) for count in UNIFORM])
+    return found
 
 
 def main() -> None:
@@ -39,6 +64,7 @@ def main() -> None:
     tensors["ranges"] = torch.tensor(list(runs.ranges(SEED).values()))
     for gate in SHOWN:
         tensors[f"opened.{gate}"] = torch.tensor(runs.student(Study(gate=gate), SEED)[1].opened)
+    tensors |= _fronts()
     quality = {
         "teacher, test precision": round(runs.teacher_score(SEED), 2),
         f"student of {FEW} bits, test precision": round(runs.score(Study(gate="frozen"), SEED), 2),
@@ -85,6 +111,12 @@ def shipped_student() -> Detector:
 def opened(gate: str) -> Tensor:
     """Share of open switches (steps, layers) in the training of a student."""
     return shipped("ghost")[f"opened.{gate}"]
+
+
+@shared
+def front() -> dict[str, Tensor]:
+    """Points of "trained", "fresh" (as THRESHOLDS) and "uniform" (as UNIFORM): kB and precision in per cent."""
+    return {name: shipped("ghost")[f"front.{name}"] for name in (*WEIGHTS, "uniform")}
 
 
 if __name__ == "__main__":

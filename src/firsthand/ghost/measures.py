@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import torch
 from scipy.stats import spearmanr
 
+from firsthand.data.aerial import COMPACT
 from firsthand.ghost import runs
 from firsthand.ghost.bits import (
     allocate_bits,
@@ -17,10 +21,13 @@ from firsthand.ghost.bits import (
     model_size_mb,
 )  # fmt: skip
 from firsthand.ghost.detector import Detector, conv_macs, convolutions, count_macs, fold_batch_norm
+from firsthand.ghost.evaluation import average_precisions
+from firsthand.ghost.export import export_int8
 from firsthand.ghost.quantizers import quantize_model
 from firsthand.ghost.runs import FEW, SIZE, Study, allocation, score, student, teacher, teacher_score
 from firsthand.ghost.training import mean_precision
 from firsthand.kit.claims import NotTested
+from firsthand.kit.shared import shared
 
 Value = tuple[float, float | None]
 FLOOR = 50.0  # per cent that a teacher must reach
@@ -147,6 +154,12 @@ def uniform(bits: int, other: int, seed: int) -> Value:
     return score(Study(str(bits)), seed), score(Study(str(other)), seed)
 
 
+def learned(seed: int) -> Value:
+    """Precision with FEW bits: PACT and LSQ against DoReFa."""
+    floor(seed)
+    return score(Study(learned=True), seed), score(Study(), seed)
+
+
 def by_bits(seed: int) -> tuple[list[float], None]:
     """Precision with 2, 4, 8 and 32 bits."""
     floor(seed)
@@ -201,6 +214,34 @@ def clipped_only(seed: int) -> Value:
     """The same with activations clipped at 1 but nothing rounded, batch norm measured anew."""
     floor(seed)
     return _converted_otherwise(seed, weights="none", activations="clip"), None
+
+
+@shared
+def exported(seed: int) -> dict[str, tuple[float, float]]:
+    """The integer network against the one in floats: "bytes", "milliseconds", and "precision" in per cent."""
+    model, data = teacher(seed), runs.pictures("test", seed)
+    with tempfile.TemporaryDirectory() as folder:
+        pair = export_int8(model, runs.pictures("train", seed).images[:64], Path(folder))
+    precision = []
+    for one in pair:
+        found = []
+        for part in data.images.split(50):
+            found += model.decode(one.raw(part.float() / 255, len(COMPACT)), overlap=0.5)
+        values = average_precisions(found, data.truths)
+        precision.append(100 * sum(values.values()) / len(values))
+    integer, plain = pair
+    return {
+        "bytes": (float(integer.bytes), float(plain.bytes)),
+        "milliseconds": (integer.milliseconds, plain.milliseconds),
+        "precision": (precision[0], precision[1]),
+    }
+
+
+def export(what: str, seed: int) -> Value:
+    """One of `exported`: integers over floats, or the points that integers cost."""
+    floor(seed)
+    integer, plain = exported(seed)[what]
+    return (integer, plain) if what == "precision" else (integer / plain, None)
 
 
 # ------------------------------------------------------------------------------------------ lessons

@@ -198,10 +198,12 @@ class Study:
     Attributes:
         bits: a kind of `allocation`.
         gate: of GATES, or None: no lessons.
+        learned: with steps and limits that learn, LSQ and PACT, in place of DoReFa.
     """
 
     bits: str = str(FEW)
     gate: str | None = None
+    learned: bool = False
 
 
 class Chance(OneToOneTeacher):
@@ -268,7 +270,8 @@ def lessons_for(
 @shared
 def student(study: Study, seed: int) -> tuple[Detector, Trace, float]:
     """A trained student, what its lessons reported, and their weight."""
-    model = rounded(seed, allocation(study.bits, seed))
+    weights, activations = ("lsq", "pact") if study.learned else ("dorefa", "dorefa")
+    model = rounded(seed, allocation(study.bits, seed), weights=weights, activations=activations)
     if study.gate is None:
         return *train_detector(model, pictures("train", seed), LEARN, seed=seed), 0.0
     gate, strength = lessons_for(model, teacher(seed), pictures("train", seed), study.gate, seed)
