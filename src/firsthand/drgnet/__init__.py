@@ -1,0 +1,25 @@
+"""DRG-Net: grading a retina, showing why, and learning from the doctor's corrections.
+
+Paper: H. M. Tusfiqur, D. M. H. Nguyen and others, "DRG-Net: Interactive Joint Learning of Multi-lesion Segmentation and
+Classification for Diabetic Retinopathy Grading", arXiv 2212.14615, 2022.
+
+In this folder: `network` (segmenter and grader), `losses`, `explain` (maps and their tests), `adaptation` (from one camera
+to another), `training` (by stages), `system` (both networks, and sets of pictures), `feedback` (records, journal, a
+simulated expert), `interaction` (rounds), `metrics`.
+
+What differs from the paper: we could not obtain its body, and the released code lacks the joint model, the training for
+another camera and the interaction. What is ours says so.
+"""
+
+from firsthand.data.lesions import icdr_grade
+from firsthand.drgnet.feedback import Expert, Feedback, Journal, simulated
+from firsthand.drgnet.interaction import Update, interact
+from firsthand.drgnet.losses import self_information
+from firsthand.drgnet.metrics import pixel_average_precision, quadratic_kappa
+from firsthand.drgnet.network import Grader, UNet, gated_attention
+from firsthand.drgnet.system import DRGNet, Retinas
+
+__all__ = [
+    "DRGNet", "Expert", "Feedback", "Grader", "Journal", "Retinas", "UNet", "Update", "gated_attention", "icdr_grade",
+    "interact", "pixel_average_precision", "quadratic_kappa", "self_information", "simulated",
+]  # fmt: skip
