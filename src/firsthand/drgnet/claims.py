@@ -1,0 +1,123 @@
+"""The chapter's claims. Of the paper we could read the abstract only; rows of source "paper" follow its sentences.
+
+Pictures, sizes, schedules and thresholds are ours.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from firsthand.drgnet import measures as m
+from firsthand.drgnet.runs import FULL, PLAIN, Kind, Study
+from firsthand.kit.claims import Claim, Curve
+
+FAR = "needs IDRiD, FGADR and EyePACS; `data.retinas` reads the first two"
+NOISY = Study(noise=0.2)
+
+
+def _claim(name: str, measure: Any, **rest: Any) -> Claim:
+    """A row about average precision or kappa; keywords change what is usual."""
+    usual = {
+        "source": "ours", "unit": "1", "rule": "at_least", "target": 0.0, "tolerance": 0.0, "paper": None,
+        "repeats_within": 0.05,
+    }  # fmt: skip
+    return Claim(id=name, measure=measure, **{**usual, **rest})  # type: ignore[arg-type]
+
+
+def _exact(name: str, measure: Any, **rest: Any) -> Claim:
+    return _claim(name, measure, **{"rule": "exact", "repeats_within": 1e-9, **rest})
+
+
+CLAIMS: list[Claim] = [
+    # --------------------------------------------------------------------------------------- pictures and sizes
+    _exact("rule-drawn", m.misgraded, sentence="Every drawn picture has the grade that the clinical rule gives to what is in it.", metric="of fifty, those that have not",
+           unit="pictures"),
+    _exact("sets-apart", m.overlapping, sentence="No picture is in two of the sets.", metric="1 if one is"),
+    _exact("size-bottleneck", m.bottleneck, sentence="At 512 pixels the released widths end in 512 maps of 32 by 32.", metric="numbers in the bottleneck", source="code",
+           unit="numbers", target=524_288.0, seeds=1),
+    _exact("size-ma", partial(m.ma_pixels, 256), sentence="In a retina 256 pixels wide IDRiD's median microaneurysm is 1.28 pixels across.", metric="pixels", unit="pixels",
+           target=1.28, seeds=1),
+    _exact("size-drawn", m.ma_drawn, sentence="Ours are 1.7 times as large.", metric="pixels across, ours minus that", unit="pixels", tolerance=1e-9, seeds=1),
+    # --------------------------------------------------------------------------------------------- lesions
+    _claim("floor-exudates", partial(m.found_lesions, "EX"), sentence="Hard exudates are found with a precision of 0.4 (the floor of this chapter).",
+           metric="average precision", target=m.FLOOR),
+    _claim("union-se", partial(m.union_gain, "SE"), sentence="Training on all lesions as one first makes rare soft exudates easier to find, by 0.03.",
+           metric="average precision of SE, with minus without, equal steps", target=0.03, source="code"),
+    _claim("union-rare", m.union_rare, sentence="It helps them more than hard exudates.", metric="gain of SE minus gain of EX"),
+    _claim("union-mean", partial(m.union_gain, "mean"), sentence="It helps on average.", metric="mean average precision, with minus without", source="code"),
+    _claim("flatter-se", partial(m.flattered, "SE"), sentence="Testing on pictures that have the lesion only, as the released code does, flatters by 0.02 or more.",
+           metric="average precision of SE, positive pictures minus all", source="code", target=0.02),
+    _claim("halved-ma", partial(m.halved, "MA"), sentence="With half the pixels a side microaneurysms lose more than half of their precision.",
+           metric="average precision, halved over whole", unit="ratio", rule="at_most", target=0.5, repeats_within=0.1),
+    _claim("halved-he", partial(m.halved, "HE"), sentence="Haemorrhages keep more than half.", metric="average precision, halved over whole", unit="ratio", target=0.5,
+           repeats_within=0.1),
+    # --------------------------------------------------------------------------------------------- cameras
+    _claim("camera-gap", m.camera_gap, sentence="Another camera costs 0.05 of precision or more.", metric="mean average precision, own minus other camera", target=0.05),
+    _claim("adapt-both", partial(m.adaptation, "both", "source"), sentence="Wasserstein distance and adversarial entropy together win 0.02 or more.", source="paper",
+           metric="mean average precision on the other camera, adapted minus not, equal steps", target=0.02),
+    *(
+        _claim(f"adapt-{name}", partial(m.adaptation, name, "source"), sentence=f"{words} alone helps.", source="paper",
+               metric="mean average precision on the other camera, adapted minus not, equal steps")
+        for name, words in (("wasserstein", "The Wasserstein critic"), ("adversarial", "Adversarial entropy minimisation"))
+    ),
+    *(
+        _claim(f"adapt-over-{name}", partial(m.adaptation, "both", name), sentence=f"Both together beat {words}.", metric="mean average precision on the other camera")
+        for name, words in (("colour", "matching the pictures' colours"), ("norm", "measuring batch norm anew"))
+    ),
+    _claim("adapt-oracle", partial(m.adaptation, "oracle", "both"), sentence="The other camera's masks would still be worth 0.05 or more.",
+           metric="mean average precision on the other camera, with its masks minus without", target=0.05),
+    _claim("adapt-distance", m.critic_distance, sentence="The critic sees the cameras' features nearer to each other.", source="paper",
+           metric="its distance at the end, lowered minus watched", rule="at_most", repeats_within=1.0),
+    # ----------------------------------------------------------------------------------------------- grades
+    _claim("joint-kappa", partial(m.kappa, FULL, PLAIN), sentence="Attention to lesions improves grading by 0.03 or more.", source="paper",
+           metric="quadratic kappa, with attention and its terms minus the same network alone", target=0.03),
+    _claim("joint-terms", partial(m.kappa, FULL, Kind(terms=False)), sentence="The losses on explanations are part of it.", metric="quadratic kappa, with minus without them"),
+    _claim("joint-counts", m.against_counts, sentence="The whole system grades better than a logistic regression that counts its lesions.",
+           metric="quadratic kappa, system minus counts"),
+    # ------------------------------------------------------------------------------------------- explanations
+    _claim("explain-deletion", m.deletion, sentence="Taking out where it looked lowers the grade's probability at least twice as much as taking out other retina.",
+           source="paper", metric="fall of the probability, gate minus twice random"),
+    _claim("explain-pointing", m.points, sentence="The gate's highest point lies on a lesion in seven pictures of ten.", metric="share of pictures with a lesion", unit="share",
+           target=0.7, repeats_within=0.1),
+    _claim("explain-better", m.points_better, sentence="It points to lesions more often than Grad-CAM.", metric="share of pictures, gate minus Grad-CAM", unit="share",
+           repeats_within=0.15),
+    # ------------------------------------------------------------------------------------------------ feedback
+    _claim("feedback-precision", partial(m.feedback, Study(), "mean"), sentence="Four rounds of five corrected pictures win 0.03 of precision or more.", source="paper",
+           metric="mean average precision on the other camera, corrected minus replay alone", target=0.03),
+    _claim("feedback-kappa", partial(m.feedback, Study(), "kappa"), sentence="They win 0.02 of kappa or more.", source="paper",
+           metric="quadratic kappa on the other camera, corrected minus replay alone", target=0.02, repeats_within=0.1),
+    _claim("feedback-moved", m.moved, sentence="Pixels that nobody corrected change by less than 0.05 on average in a round.", metric="mean change of probability, largest round",
+           rule="at_most", target=0.05),
+    _claim("weak-clicks", partial(m.part_of_gain, Study(expert="clicks"), 0.6), sentence="Clicks win six tenths of it or more.", source="paper",
+           metric="gain of clicks minus 0.6 of the gain of masks"),
+    _claim("weak-pixels", m.pixel_share, sentence="They mark at most 15 % of the pixels.", metric="pixels, clicks over masks", unit="ratio", rule="at_most", target=0.15,
+           repeats_within=0.1),
+    _claim("weak-flags", partial(m.feedback, Study(expert="flags"), "mean"), sentence="Saying which lesions there are helps.", source="paper",
+           metric="mean average precision on the other camera, flags minus replay alone"),
+    _claim("weak-grade-kappa", partial(m.feedback, Study(expert="grade"), "kappa"), sentence="Grades alone improve grading.", source="paper",
+           metric="quadratic kappa on the other camera, grades minus replay alone", repeats_within=0.1),
+    _claim("weak-grade-precision", partial(m.feedback, Study(expert="grade"), "mean"), sentence="They change precision by less than 0.01.",
+           metric="mean average precision on the other camera, grades minus replay alone", rule="within", tolerance=0.01),
+    _claim("noise-half", partial(m.part_of_gain, NOISY, 0.5), sentence="With a fifth of the corrections wrong half of the gain is left.", source="paper",
+           metric="gain with noise minus half of the clean gain"),
+    _claim("noise-attention", m.less_lost, sentence="Without attention and its terms noise costs more.", source="paper", metric="gain lost to noise, without minus with"),
+    _claim("choice-early", m.early, sentence="Choosing uncertain pictures is better than chance in the first two rounds.", metric="mean average precision over both rounds"),
+    _claim("kept-replay", partial(m.kept, True), sentence="With replay the first camera loses at most 0.01.", metric="mean average precision on it, after minus before", target=-0.01),
+    _claim("kept-none", partial(m.kept, False), sentence="Without replay it loses 0.01 or more.", metric="mean average precision on it, after minus before", rule="at_most",
+           target=-0.01),
+    *(
+        _exact(f"published-{name}", partial(m.not_here, FAR), sentence=sentence, metric=metric, source="paper", rule="at_least", seeds=1)
+        for name, sentence, metric in (
+            ("lesions", "On IDRiD and FGADR lesions are found better than by other networks.", "average precision there"),
+            ("grades", "So are grades.", "accuracy and kappa there"),
+        )
+    ),
+]  # fmt: skip
+
+_STUDIES = {"masks": Study(), "clicks": Study(expert="clicks"), "grade": Study(expert="grade"), "none": m.NONE}
+CURVES: list[Curve] = [
+    Curve(f"{name}-{what}", "round", [0.0, 1.0, 2.0, 3.0, 4.0], partial(m.round_curve, study, what))
+    for name, study in _STUDIES.items()
+    for what in ("mean", "kappa")
+]

@@ -1,0 +1,257 @@
+"""The evidence's runs: every network is trained once a seed and shared among the claims.
+
+A clinic with camera A has drawn masks; one with camera B has pictures, and later an expert.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from firsthand.data.fundus import fundi
+from firsthand.data.lesions import KINDS
+from firsthand.drgnet.adaptation import Adaptation, adapt, colour_matched
+from firsthand.drgnet.feedback import Expert
+from firsthand.drgnet.interaction import Round, Update, interact
+from firsthand.drgnet.metrics import pixel_average_precision, quadratic_kappa
+from firsthand.drgnet.network import Grader, UNet
+from firsthand.drgnet.system import DRGNet, Retinas, gathered, lesion_probabilities, predicted_grades, unit
+from firsthand.drgnet.training import Recipe, Terms, take_over, train_grader, train_segmenter, train_together
+from firsthand.kit.shared import shared
+
+WIDTH = 8
+UNION, LESIONS, SCRATCH = Recipe(150), Recipe(350), Recipe(500)
+GRADES, TOGETHER = Recipe(150, 1e-3), Recipe(30, 3e-4, warmup=3, batch=4, crop=None)
+ADAPT = Recipe(120, 1e-3)
+ROUND = Update(steps=20, batch=4)
+ROUNDS, PICTURES = 4, 5
+#: What is drawn for a seed: name to (first picture, how many, camera).
+SETS = {
+    "train": (0, 120, 0.0), "test": (2000, 80, 0.0), "other": (4000, 100, 1.0), "other test": (5000, 80, 1.0),
+    "pool": (6000, 60, 1.0),
+}  # fmt: skip
+ADAPTED = {
+    "source": Adaptation(), "wasserstein": Adaptation(wasserstein=0.1), "adversarial": Adaptation(adversarial=0.01),
+    "both": Adaptation(wasserstein=0.1, adversarial=0.01),
+}  # fmt: skip
+
+
+@cache
+def pictures(name: str, seed: int) -> Retinas:
+    """One of SETS."""
+    first, count, camera = SETS[name]
+    return gathered(fundi(100_000 * (seed + 1) + first, count, camera=camera))
+
+
+def _fresh(seed: int, outputs: int = len(KINDS)) -> UNet:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return UNet(out_channels=outputs, width=WIDTH)
+
+
+@shared
+def segmenter(start: str, seed: int) -> UNet:
+    """A segmenter trained on camera A: "union" first on all lesions as one, or from "scratch", for as many steps."""
+    data = pictures("train", seed)
+    if start == "scratch":
+        net = _fresh(seed)
+        train_segmenter(net, data, SCRATCH, seed=seed)
+        return net.eval()
+    before = _fresh(seed, 1)
+    train_segmenter(before, data, UNION, seed=seed, union=True)
+    net = take_over(_fresh(seed), before)
+    train_segmenter(net, data, LESIONS, seed=seed)
+    return net.eval()
+
+
+@shared
+def adapted(how: str, seed: int) -> tuple[UNet, float]:
+    """A segmenter that goes on with camera A's masks and camera B's pictures; and the critic's last distance.
+
+    Args:
+        how: of ADAPTED; "oracle": camera B's masks are given as well.
+        seed: of the segmenter.
+    """
+    net, source, target = copy.deepcopy(segmenter("union", seed)), pictures("train", seed), pictures("other", seed)
+    if how == "oracle":
+        train_segmenter(net, both_sets(source, target), replace(ADAPT, batch=2 * ADAPT.batch), seed=seed)
+        return net.eval(), float("nan")
+    rivals = adapt(net, source, target, ADAPT, ADAPTED[how], seed=seed)
+    return net.eval(), float(np.mean(rivals.distance[-10:])) if rivals.distance else float("nan")
+
+
+def both_sets(first: Retinas, second: Retinas) -> Retinas:
+    """Two sets as one."""
+    return Retinas(*(torch.cat([a, b]) for a, b in zip(vars(first).values(), vars(second).values(), strict=True)))
+
+
+def normed_anew(net: UNet, images: Tensor) -> UNet:
+    """A copy whose batch norm has the statistics of these uint8 pictures: the cheapest adaptation."""
+    found = copy.deepcopy(net).train()
+    norms = [m for m in found.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # type: ignore[assignment]  # a plain mean
+    with torch.no_grad():
+        for part in images.split(10):
+            found(unit(part))
+    return found.eval()
+
+
+# ---------------------------------------------------------------------------------------------- precision
+
+
+def precisions(probability: Tensor, data: Retinas) -> np.ndarray:
+    """Average precision of every lesion, (4,)."""
+    return np.array([pixel_average_precision(probability[:, k], data.masks[:, k]) for k in range(len(KINDS))])
+
+
+@shared
+def seen(start: str, name: str, seed: int) -> Tensor:
+    """Probabilities of lesions on one of SETS, in half precision, by a segmenter of camera A."""
+    return lesion_probabilities(segmenter(start, seed), pictures(name, seed).images).half()
+
+
+@shared
+def precision(start: str, name: str, seed: int) -> np.ndarray:
+    """`precisions` of it."""
+    return precisions(seen(start, name, seed).float(), pictures(name, seed))
+
+
+@shared
+def adapted_precision(how: str, seed: int) -> np.ndarray:
+    """`precisions` on camera B's test; `how` as `adapted`, or "colour" (pictures matched to camera A's colours), "norm"
+    (batch norm measured anew on camera B's pictures), both without training."""
+    data = pictures("other test", seed)
+    if how == "colour":
+        images = colour_matched(data.images, data.retina, pictures("train", seed))
+        return precisions(lesion_probabilities(adapted("source", seed)[0], images), data)
+    if how == "norm":
+        net = normed_anew(adapted("source", seed)[0], pictures("other", seed).images)
+        return precisions(lesion_probabilities(net, data.images), data)
+    return precisions(lesion_probabilities(adapted(how, seed)[0], data.images), data)
+
+
+# ------------------------------------------------------------------------------------------------- grades
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A grader: its attention, and whether its explanation has losses of its own."""
+
+    attention: str = "both"
+    terms: bool = True
+
+
+FULL, PLAIN = Kind(), Kind("none", False)
+
+
+@shared
+def graded(kind: Kind, seed: int) -> Grader:
+    """A grader trained on camera A, given what the segmenter sees."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = Grader(kind.attention)
+    terms = Terms() if kind.terms else None
+    train_grader(net, pictures("train", seed), seen("union", "train", seed), GRADES, terms=terms, seed=seed)
+    return net.eval()
+
+
+@shared
+def system(kind: Kind, seed: int) -> DRGNet:
+    """Segmenter and grader, fine-tuned together."""
+    found = DRGNet(width=WIDTH, attention=kind.attention)
+    found.segmenter.load_state_dict(segmenter("union", seed).state_dict())
+    found.grader.load_state_dict(graded(kind, seed).state_dict())
+    terms = Terms() if kind.terms else None
+    train_together(found, pictures("train", seed), TOGETHER, terms=terms, seed=seed)
+    return found.eval()
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a system is: precision of every lesion (4,), and kappa of the grades."""
+
+    precision: np.ndarray
+    kappa: float
+
+    @property
+    def mean(self) -> float:
+        """Mean precision over the lesions."""
+        return float(self.precision.mean())
+
+
+def score_of(found: DRGNet, data: Retinas) -> Score:
+    """On some pictures."""
+    probability = lesion_probabilities(found.segmenter, data.images)
+    grades = predicted_grades(found.grader, data.images, probability).argmax(1)
+    return Score(precisions(probability, data), quadratic_kappa(data.grades, grades))
+
+
+@shared
+def scored(kind: Kind, name: str, seed: int) -> Score:
+    """Of a system on one of SETS."""
+    return score_of(system(kind, seed), pictures(name, seed))
+
+
+def lesion_counts(probability: Tensor, threshold: float = 0.5) -> np.ndarray:
+    """What a simple rival knows of a picture: number and area of what a segmenter marks, (N, 8), log(1 + n)."""
+    from scipy import ndimage
+
+    rows = []
+    for one in (probability >= threshold).numpy():
+        parts = [ndimage.label(mask, structure=np.ones((3, 3)))[1] for mask in one]
+        rows.append([*parts, *one.sum((1, 2)).tolist()])
+    return np.log1p(np.array(rows, dtype=float))
+
+
+@shared
+def counted_kappa(seed: int) -> float:
+    """Kappa of a logistic regression on the counts of the predicted lesions, on camera A's test."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    net = system(FULL, seed).segmenter
+    train, test = (pictures(name, seed) for name in ("train", "test"))
+    x, x_test = (lesion_counts(lesion_probabilities(net, data.images)) for data in (train, test))
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    return quadratic_kappa(test.grades, model.fit(x, train.grades.numpy()).predict(x_test))
+
+
+# ---------------------------------------------------------------------------------------------- interaction
+
+
+@dataclass(frozen=True)
+class Study:
+    """One interaction with camera B's pool.
+
+    Attributes:
+        kind: whose system. expert: "masks", "clicks", "flags", "grade" or "none". noise: of its corrections.
+        choose: as `interact`. replay: of the training set.
+    """
+
+    kind: Kind = FULL
+    expert: str = "masks"
+    noise: float = 0.0
+    choose: str = "uncertain"
+    replay: bool = True
+
+
+@shared
+def interaction(study: Study, seed: int) -> tuple[list[Round], list[Score], Score]:
+    """Rounds, scores on camera B's test after each, and the last score on camera A's test."""
+    found, test = copy.deepcopy(system(study.kind, seed)), pictures("other test", seed)
+    terms = Terms(erasure=0.0) if study.kind.terms else None
+    scores: list[Score] = []
+    rounds = interact(
+        found, pictures("train", seed), pictures("pool", seed), Expert(study.expert, noise=study.noise), rounds=ROUNDS,
+        pictures=PICTURES, how=replace(ROUND, replay=study.replay, terms=terms), choose=study.choose, seed=seed,
+        after=lambda _: scores.append(score_of(found, test)),
+    )  # fmt: skip
+    return rounds, scores, score_of(found, pictures("test", seed))
