@@ -1,0 +1,38 @@
+"""The whole procedure on tiny pictures: it runs, repeats, reads folders, and refuses what it cannot use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from firsthand.data.fundus import fundus
+from firsthand.data.retinas import write_fgadr
+from firsthand.drgnet.experiment import PRESETS, run, with_data
+from firsthand.errors import UserError
+
+SMOKE = PRESETS["smoke"]
+
+
+def test_one_run_does_everything_and_repeats() -> None:
+    first, again = (run(SMOKE, progress=False, device="cpu") for _ in range(2))
+    assert {"precision/EX", "kappa", "precision/pool/before", "precision/pool/after", "moved"} <= set(first.metrics)
+    assert first.arrays["loss/lesions"].shape == (2,)
+    assert np.array_equal(first.arrays["loss/grades"], again.arrays["loss/grades"])
+    known = {name: value for name, value in first.metrics.items() if value == value}
+    assert known == {name: value for name, value in again.metrics.items() if value == value}
+
+
+def test_a_folder_of_real_pictures_is_trained_on(tmp_path: Path) -> None:
+    write_fgadr(tmp_path, [fundus(seed, size=64, grade=2) for seed in range(12)])
+    found = run(replace(with_data(SMOKE, str(tmp_path)), chosen=1), progress=False, device="cpu")
+    assert found.metrics["moved"] >= 0
+
+
+def test_no_folder_is_said_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="must be a folder in FGADR's layout"):
+        with_data(SMOKE, str(tmp_path / "nothing"))
+    with pytest.raises(UserError, match="give --data FOLDER"):
+        run(PRESETS["paper"], progress=False)
