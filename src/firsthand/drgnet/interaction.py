@@ -177,12 +177,15 @@ class Round:
     Attributes:
         number: from 1. chosen: rows of the pool. feedback: on them. moved: mean change of the probability of pixels
             that nobody corrected, on the corrected pictures.
+        before, after: probabilities (n, 4, s, s) on them before and after the update, in half precision.
     """
 
     number: int
     chosen: list[int]
     feedback: list[Feedback]
     moved: float
+    before: Tensor
+    after: Tensor
 
 
 def interact(
@@ -228,7 +231,7 @@ def interact(
         update(system, _spoken(lessons), data, how, seed=seed + number)
         now = lesion_probabilities(system.segmenter, fresh.images)
         moved = float((now - fresh.soft).abs()[~fresh.edited].mean())
-        found.append(Round(number, rows, feedback, moved))
+        found.append(Round(number, rows, feedback, moved, fresh.soft.half(), now.half()))
         if after is not None:
             after(found[-1])
     return found

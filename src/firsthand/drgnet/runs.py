@@ -65,8 +65,17 @@ def segmenter(start: str, seed: int) -> UNet:
     before = _fresh(seed, 1)
     train_segmenter(before, data, UNION, seed=seed, union=True)
     net = take_over(_fresh(seed), before)
-    train_segmenter(net, data, LESIONS, seed=seed)
+    LOSSES[seed] = train_segmenter(net, data, LESIONS, seed=seed)
     return net.eval()
+
+
+LOSSES: dict[int, list[float]] = {}  # of the segmenters that were trained here, for a card of weights
+
+
+def losses_of(seed: int) -> list[float]:
+    """Of the segmenter that starts with the union, by step."""
+    segmenter("union", seed)
+    return LOSSES[seed]
 
 
 @shared
