@@ -93,8 +93,8 @@ def photograph(paper: Paper, rng: np.random.Generator, camera: float) -> tuple[n
     """
     values: np.ndarray = paper.values
     far = np.hypot(paper.x, paper.y)
-    tint = np.array([rng.uniform(0.84, 0.95), rng.uniform(1.12, 1.32), rng.uniform(1.3, 1.9)])
-    gamma, blur, dark = rng.uniform(0.72, 0.9), rng.uniform(0.6, 0.95), rng.uniform(0.5, 0.9)
+    tint = np.array([rng.uniform(0.86, 0.96), rng.uniform(1.08, 1.22), rng.uniform(1.2, 1.6)])
+    gamma, blur, dark = rng.uniform(0.8, 0.95), rng.uniform(0.4, 0.7), rng.uniform(0.5, 0.9)
     values = values * (1 + camera * (tint - 1)).astype(np.float32)[:, None, None]
     values = 255 * (np.clip(values, 0, 255) / 255) ** (1 + camera * (gamma - 1))
     values = values * (1 - camera * dark * far**2).astype(np.float32)

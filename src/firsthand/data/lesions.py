@@ -20,8 +20,8 @@ LARGER = 1.7  # of microaneurysms and hard exudates
 #: Median diameters in units of D, and the spread of their logarithm.
 DIAMETER = {"MA": (LARGER * 0.0050, 0.3), "HE": (0.0125, 0.45), "EX": (LARGER * 0.0054, 0.35), "SE": (0.025, 0.3)}
 ADDS = {
-    "MA": np.array([-34.0, -34.0, -10.0]), "HE": np.array([-56.0, -42.0, -12.0]), "EX": np.array([48.0, 66.0, 22.0]),
-    "SE": np.array([30.0, 40.0, 30.0]),
+    "MA": np.array([-44.0, -40.0, -12.0]), "HE": np.array([-56.0, -42.0, -12.0]), "EX": np.array([48.0, 66.0, 22.0]),
+    "SE": np.array([40.0, 54.0, 42.0]),
 }  # fmt: skip
 IRMA_ADDS, NEW_ADDS, BOAT_ADDS = (
     np.array(rgb) for rgb in ((-42.0, -34.0, -10.0), (-50.0, -38.0, -12.0), (-80.0, -54.0, -16.0))

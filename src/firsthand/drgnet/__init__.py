@@ -12,6 +12,7 @@ another camera and the interaction. What is ours says so.
 """
 
 from firsthand.data.lesions import icdr_grade
+from firsthand.drgnet.experiment import CLAIMS, PRESETS, Config, run
 from firsthand.drgnet.feedback import Expert, Feedback, Journal, simulated
 from firsthand.drgnet.interaction import Update, interact
 from firsthand.drgnet.losses import self_information
@@ -20,6 +21,7 @@ from firsthand.drgnet.network import Grader, UNet, gated_attention
 from firsthand.drgnet.system import DRGNet, Retinas
 
 __all__ = [
-    "DRGNet", "Expert", "Feedback", "Grader", "Journal", "Retinas", "UNet", "Update", "gated_attention", "icdr_grade",
-    "interact", "pixel_average_precision", "quadratic_kappa", "self_information", "simulated",
+    "CLAIMS", "PRESETS", "Config", "DRGNet", "Expert", "Feedback", "Grader", "Journal", "Retinas", "UNet", "Update",
+    "gated_attention", "icdr_grade", "interact", "pixel_average_precision", "quadratic_kappa", "run",
+    "self_information", "simulated",
 ]  # fmt: skip

@@ -138,6 +138,7 @@ def adapt(
         options: of `kit.training.train`.
     """
     rivals = rivals_for(net, seed)
+    target = Retinas(target.images, torch.zeros_like(target.masks), target.retina, torch.zeros_like(target.grades))
     uses_target = any((weights.wasserstein, weights.adversarial, weights.entropy))
 
     def loss(wrapped: nn.Module, share: Share) -> Tensor:

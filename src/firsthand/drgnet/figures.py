@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ from firsthand.drgnet import film, runs
 from firsthand.drgnet.explain import gate_map
 from firsthand.drgnet.network import Grading
 from firsthand.drgnet.runs import ADAPTED
-from firsthand.drgnet.system import lesion_probabilities, unit
+from firsthand.drgnet.system import DRGNet, lesion_probabilities, unit
 from firsthand.kit import evidence
 from firsthand.kit.style import FAINT, PALETTE, bare
 
@@ -47,6 +49,17 @@ def _outlines(ax: plt.Axes, masks: torch.Tensor, style: str = "solid") -> None:
     for mask, colour in zip(masks.numpy(), COLOURS, strict=True):
         if mask.any():
             ax.contour(mask.astype(float), [0.5], colors=colour, linewidths=1.0, linestyles=style)
+
+
+def show_marked(ax: plt.Axes, image: torch.Tensor, masks: torch.Tensor, title: str) -> None:
+    """A picture with the outlines of lesions, bool (4, s, s)."""
+    _picture(ax, image, title)
+    _outlines(ax, masks)
+
+
+def copied(system: DRGNet) -> DRGNet:
+    """A copy that may learn while the shipped system stays as it is."""
+    return copy.deepcopy(system)
 
 
 def draw_reading(seed: int) -> Figure:
@@ -180,5 +193,6 @@ def render_camera(camera: float, way: str) -> tuple[Figure, str]:
 
 
 __all__ = [
-    "ERASED", "WAYS", "draw_reading", "draw_real", "draw_rounds", "render_camera", "render_erased", "render_session",
+    "ERASED", "WAYS", "copied", "draw_reading", "draw_real", "draw_rounds", "render_camera", "render_erased",
+    "render_session", "show_marked",
 ]  # fmt: skip

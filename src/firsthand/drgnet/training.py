@@ -47,21 +47,34 @@ class Terms:
     consistency: float = 0.5
 
 
+CENTRED = 0.5  # share of the crops that lie around a lesion, any kind that there is alike (ours: lesions are rare)
+
+
 def cut_out(data: Retinas, rows: Any, crop: int | None, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Pictures in [0, 1], masks and field of view of some rows: a random part of each, mirrored at random."""
+    """Pictures in [0, 1], masks and field of view of some rows: a part of each, mirrored at random."""
     images, masks, retina = data.images[rows], data.masks[rows], data.retina[rows]
     size = images.shape[-1] if crop is None else crop
-    draws = torch.rand(len(images), 5, generator=generator)
+    draws = torch.rand(len(images), 8, generator=generator)
     found: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
     for place, draw in enumerate(draws.tolist()):
-        free = images.shape[-1] - size
-        top, left = int(draw[0] * (free + 1)), int(draw[1] * (free + 1))
+        top, left = _corner(masks[place], size, draw)
         for parts, whole in zip(found, (images[place], masks[place], retina[place]), strict=True):
             part = whole[..., top : top + size, left : left + size]
             part = part.flip(-1) if draw[2] < 0.5 else part
             part = part.flip(-2) if draw[3] < 0.5 else part
             parts.append(part.transpose(-1, -2) if draw[4] < 0.5 else part)
     return unit(torch.stack(found[0])), torch.stack(found[1]), torch.stack(found[2])
+
+
+def _corner(masks: Tensor, size: int, draw: list[float]) -> tuple[int, int]:
+    """Top and left of a crop: anywhere, or so that a pixel of some lesion lies at a random place in it."""
+    free = masks.shape[-1] - size
+    kinds = masks.flatten(1).any(1).nonzero().flatten().tolist()
+    if not free or not kinds or draw[5] >= CENTRED:
+        return int(draw[0] * (free + 1)), int(draw[1] * (free + 1))
+    spots = masks[kinds[int(draw[6] * len(kinds))]].nonzero()
+    y, x = spots[int(draw[7] * len(spots))].tolist()
+    return min(max(y - int(draw[0] * size), 0), free), min(max(x - int(draw[1] * size), 0), free)
 
 
 def _run(model: nn.Module, loss: Any, recipe: Recipe, seed: int, **options: Any) -> list[float]:
