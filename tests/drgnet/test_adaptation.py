@@ -29,7 +29,7 @@ def _net() -> UNet:
         return UNet(width=2)
 
 
-WAYS = [Adaptation(), Adaptation(wasserstein=0.1), Adaptation(adversarial=0.01), Adaptation(entropy=0.01)]
+WAYS = [Adaptation(), Adaptation(wasserstein=1.0), Adaptation(adversarial=100.0), Adaptation(entropy=1.0)]
 
 
 @pytest.mark.parametrize("weights", WAYS)
