@@ -1,4 +1,4 @@
-"""The command line: `firsthand list | doctor | run | evidence`.
+"""The command line: `firsthand list | doctor | run | evidence | coursework`.
 
 Nothing heavy is imported before it is needed, so that help, lists and refusals are instant. A `UserError` becomes
 one sentence on standard error and exit code 2.
@@ -64,7 +64,47 @@ def _parser() -> argparse.ArgumentParser:
     change.add_argument("--verify", action="store_true", help="recompute every stored value and compare")
     change.add_argument("--reword", action="store_true", help="only bring changed sentences into the file")
     add.set_defaults(do=_evidence)
+
+    add = commands.add_parser("coursework", help="editions for students and instructors, and marks for submissions")
+    actions = add.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
+    one = actions.add_parser("build", help="write both editions of chapters")
+    one.add_argument("chapters", metavar="CHAPTER", nargs="*", help="none: all")
+    one.add_argument("--to", type=Path, required=True, metavar="DIR")
+    one.set_defaults(do=_coursework_build)
+    one = actions.add_parser(
+        "grade", help="mark a folder of submissions, STUDENT/NN_name.ipynb or STUDENT__NN_name.ipynb"
+    )
+    one.add_argument("submissions", type=Path, metavar="DIR")
+    one.add_argument("--edition", type=Path, metavar="DIR", help="the instructor's edition; default: beside DIR")
+    one.add_argument("--workers", type=int, default=2, help="submissions at a time (default 2)")
+    one.add_argument("--unsafe", action="store_true", help="run student code without a sandbox")
+    one.set_defaults(do=_coursework_grade)
     return parser
+
+
+def _coursework_build(arguments: argparse.Namespace) -> int:
+    from firsthand.coursework import build
+
+    for file in build(arguments.chapters, arguments.to):
+        print(file)
+    return 0
+
+
+def _coursework_grade(arguments: argparse.Namespace) -> int:
+    from firsthand.coursework import grade
+
+    folder = arguments.submissions
+    if not folder.is_dir():
+        raise UserError(f"{folder.name} is no folder of submissions.")
+    if arguments.workers < 1:
+        raise UserError(f"--workers must be at least 1; got {arguments.workers}.")
+    reports = grade(
+        folder, arguments.edition or folder.parent / "instructor", workers=arguments.workers, unsafe=arguments.unsafe
+    )
+    for report in reports:
+        print(f"{report.student:<24} {report.chapter:<16} {report.points:g} of {report.possible:g}")
+    print(f"{folder / 'marks.csv'} and {folder / 'feedback'} are written.")
+    return 0
 
 
 def _list(_: argparse.Namespace) -> int:

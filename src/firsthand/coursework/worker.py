@@ -1,0 +1,109 @@
+"""Runs one submission inside the sandbox: `python -m firsthand.coursework.worker`.
+
+It reads messages on standard input and answers on what was standard output; the submission's own prints go nowhere.
+It knows no test and no mark: it loads cells, tells what an answer is, and calls it with arguments it is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from typing import Any
+
+from firsthand.coursework.wire import Made, WireError, pack, parse, unpack, write
+
+LONGEST = 400  # characters of an error that are reported
+
+
+def limit(memory: int, processes: int) -> None:
+    """Limits that hold for everything that this process starts."""
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _short(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:LONGEST]
+
+
+def _describe(value: Any) -> dict[str, Any]:
+    """What an answer is: a function, or a plain value."""
+    if callable(value):
+        return {"kind": "function"}
+    if value is Ellipsis:
+        return {"kind": "missing"}
+    try:
+        return {"kind": "value", "value": pack(value)}
+    except WireError as error:
+        return {"kind": "error", "error": str(error)}
+
+
+def _followed(value: Any) -> Any:
+    """Arguments with recipes followed."""
+    if isinstance(value, Made):
+        return value.make()
+    if isinstance(value, list):
+        return [_followed(v) for v in value]
+    if isinstance(value, tuple):
+        return tuple(_followed(v) for v in value)
+    return value
+
+
+class Submission:
+    """The names that a submission's cells define."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Any] = {"__name__": "__main__"}
+
+    def answer(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Do what a message asks."""
+        match message.get("do"):
+            case "run":
+                return self._run(str(message["source"]), str(message["name"]))
+            case "look":
+                return _describe(self.names.get(str(message["variable"]), Ellipsis))
+            case "call":
+                return self._call(self.names.get(str(message["variable"])), unpack(message["args"]))
+        return {"error": "Unknown message."}
+
+    def _run(self, source: str, name: str) -> dict[str, Any]:
+        """Run a cell; a set-up cell is followed by a `check` that does nothing."""
+        try:
+            exec(compile(source, name, "exec"), self.names)  # noqa: S102 - what a sandbox is for
+        except BaseException as error:  # also SystemExit and KeyboardInterrupt
+            return {"error": _short(error)}
+        self.names["check"] = lambda *_: None
+        return {"done": True}
+
+    def _call(self, function: Any, args: Any) -> dict[str, Any]:
+        try:
+            return {"value": pack(function(*_followed(args)))}
+        except WireError as error:
+            return {"error": f"The function returned something that cannot be graded. {error}"}
+        except BaseException as error:
+            return {"error": _short(error)}
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    memory, processes = int(sys.argv[1]), int(sys.argv[2])
+    answers = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
+    limit(memory, processes)
+    submission = Submission()
+    questions = os.fdopen(os.dup(0), "rb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # input() of a submission gets nothing
+    write(answers, {"ready": True})
+    for line in questions:
+        try:
+            reply = submission.answer(parse(line))
+        except WireError as error:
+            reply = {"error": str(error)}
+        write(answers, reply)
+
+
+if __name__ == "__main__":
+    main()
