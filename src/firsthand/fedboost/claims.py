@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from firsthand.fedboost import by_client
 from firsthand.fedboost import measures as m
 from firsthand.fedboost.runs import DIGIT_ROUNDS, FLOOR, PROX_MU, WORD_ROUNDS
 from firsthand.kit.claims import Claim, Curve
@@ -112,6 +113,11 @@ CLAIMS: list[Claim] = [
            tolerance=2.0),
     _claim("worst-boost", partial(m.worst_against, "fedboosting", "fedavg"), sentence="The worse served domain gains by FedBoosting.",
            metric="word accuracy on it"),
+    _claim("worst-size", partial(m.worst_against, "fedavg-size", "fedavg"), sentence="It gains by weighting clients by size.",
+           metric="word accuracy on it"),
+    _claim("worst-prox", partial(m.worst_against, "fedprox", "fedavg"), sentence="It gains by FedProx.", metric="word accuracy on it"),
+    _claim("worst-clipped", partial(m.worst_against, "clipped", "fedavg"), sentence=f"It gains by FedBoosting with losses clipped at {FLOOR}.",
+           metric="word accuracy on it"),
     _claim("worst-fair", partial(m.worst_against, "qffl", "fedavg"), sentence="It gains by weighting the worst client up (q-FFL).",
            metric="word accuracy on it"),
     _claim("hard-weight", m.hard_weight, sentence="Of two clean clients of one size, the one with harder data is weighted down.",
@@ -124,6 +130,16 @@ CLAIMS: list[Claim] = [
         _claim(f"bad-words-{other}", partial(m.split_against, "corrupted", other, "mean"),
                sentence=f"With a third client whose words are random, FedBoosting is better than {words}.", metric="word accuracy", target=target)
         for other, words, target in (("fedavg", "FedAvg by a point or more", 1.0), ("fedavg-size", "FedAvg by size", 0.0), ("median", "the median", 0.0))
+    ),
+    *(
+        _claim(f"bad-clipped-{other}", partial(m.split_against, "corrupted", other, "mean", name="clipped"),
+               sentence=f"With losses clipped at {FLOOR} it is better than {words}.", metric="word accuracy", target=target)
+        for other, words, target in (("fedavg", "FedAvg by a point or more", 1.0), ("median", "the median", 0.0))
+    ),
+    *(
+        _claim(f"bad-worst-{name}", partial(m.worst_against, name, "fedavg", split="corrupted"), sentence=f"There the worse served library gains by {words}.",
+               metric="word accuracy on it, against FedAvg")
+        for name, words in (("fedboosting", "FedBoosting"), ("clipped", "FedBoosting with clipped losses"), ("median", "the median"))
     ),
     _claim("bad-words-weight", m.bad_weight_words, sentence="That client's weight falls to 0.22 or less.", metric="mean weight of three",
            unit="share", rule="at_most", target=0.22, repeats_within=0.1),
@@ -162,6 +178,12 @@ CLAIMS: list[Claim] = [
                rule="at_most", target=-5.0, repeats_within=8.0)
         for epochs, words in ((1, "one local epoch"), (5, "five"))
     ),
+    *(
+        _claim(f"skew-worst-e{epochs}", partial(by_client.worst_client, "sorted", epochs),
+               sentence=f"Its worst served client loses twenty points or more with {words}.", metric="digits with that client's labels",
+               rule="at_most", target=-20.0, repeats_within=15.0)
+        for epochs, words in ((1, "one local epoch"), (5, "five"))
+    ),
     _claim("skew-dirichlet", partial(m.digits_against, "dirichlet", 1, "fedavg"), sentence="It loses where shares of labels are unequal.", metric="digits",
            rule="at_most", repeats_within=8.0),
     _claim("skew-clipped", partial(m.digits_against, "sorted", 5, "fedavg", floor=FLOOR),
@@ -183,4 +205,5 @@ _ROUNDS = [float(r) for r in range(1, WORD_ROUNDS[1] + 1)]
 CURVES: list[Curve] = [
     *(Curve(name, "round", _ROUNDS, partial(m.accuracy_curve, name)) for name in ("fedavg", "fedboosting", "qffl")),
     Curve("digits", "round", [float(r) for r in range(1, DIGIT_ROUNDS + 1)], m.digits_curve),
+    *by_client.CURVES,
 ]

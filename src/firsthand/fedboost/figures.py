@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from firsthand.data.words import PRINT, SIGN, word_images
+from firsthand.fedboost import by_client
 from firsthand.fedboost.film import EPOCHS, KEEPS, ROUNDS, SPLITS, film
+from firsthand.fedboost.runs import LAST
 from firsthand.fedboost.weights import boosting_weights
 from firsthand.grnn.runs import face_batch
 from firsthand.kit import evidence
@@ -43,6 +45,62 @@ def draw_curves(ax: plt.Axes) -> None:
         values = np.array(curves[name]["values"])
         ax.plot(curves[name]["x"], values.T, color=colour, linewidth=0.6, alpha=0.5, linestyle="-")
         ax.plot(curves[name]["x"], values.mean(0), color=colour, label=words)
+
+
+STRATEGIES_IN_WORDS = {
+    "fedavg": "FedAvg", "fedavg-size": "FedAvg by size", "fedprox": "FedProx", "qffl": "q-FFL", "median": "median",
+    "fedboosting": "FedBoosting", "clipped": "FedBoosting, clipped", "warm": "FedBoosting, warmed up",
+}  # fmt: skip
+WORD_SETTINGS = {
+    ("domains", 1): "two libraries", ("domains", 3): "three local epochs", ("even", 1): "of one size",
+    ("corrupted", 1): "and one of nonsense",
+}  # fmt: skip
+DIGIT_SETTINGS = {
+    ("corrupted", 1): "random labels in client 0, E = 1", ("corrupted", 5): "random labels in client 0, E = 5",
+    ("swapped", 5): "two labels swapped in client 0, E = 5", ("sorted", 1): "sorted by label, E = 1",
+    ("sorted", 5): "sorted by label, E = 5", ("dirichlet", 1): "unequal labels, E = 1",
+}  # fmt: skip
+
+
+def _curves() -> dict[str, np.ndarray]:
+    return {curve["id"]: np.array(curve["values"]) for curve in evidence.load("fedboost")["curves"]}
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def library_table() -> str:
+    """Word accuracy by library for every federation of the evidence, as a table: means over seeds of the mean over the
+    last rounds, then the worse library (chosen seed by seed) and the worst seed of it."""
+    curves = _curves()
+    lines = [_line(["Clients", "Strategy", "Mean", "Print", "Signs", "Worse library", "Worst seed"]), "|" + "---|" * 7]
+    for (split, epochs), names in by_client.WORD_TABLE.items():
+        last = max(1, LAST["words"] // epochs)
+        for name in names:
+            found = np.array(
+                [curves[f"{split}-e{epochs}-{name}-{one}"][:, -last:].mean(1) for one in by_client.LIBRARIES]
+            )
+            low = found.min(0)
+            values = [found.mean(), *found.mean(1), low.mean(), low.min()]
+            words = [WORD_SETTINGS[split, epochs], STRATEGIES_IN_WORDS[name]]
+            lines.append(_line([*words, *(f"{value:.1f}" for value in values)]))
+    return "\n".join(lines)
+
+
+def client_table() -> str:
+    """Accuracy on test digits as each client holds them, as a table: means over seeds, then the worst client (chosen
+    seed by seed) and the worst seed of it."""
+    curves = _curves()
+    heads = ["Digits", "Strategy", "Client 0", "Client 1", "Client 2", "Worst client", "Worst seed"]
+    lines = [_line(heads), "|" + "---|" * 7]
+    for (split, epochs), names in by_client.DIGIT_TABLE.items():
+        for name in names:
+            found = curves[f"clients-{split}-e{epochs}-{name}"]
+            values = [*found.mean(0), found.min(1).mean(), found.min()]
+            words = [DIGIT_SETTINGS[split, epochs], STRATEGIES_IN_WORDS[name]]
+            lines.append(_line([*words, *(f"{value:.1f}" for value in values)]))
+    return "\n".join(lines)
 
 
 def render_weights(train_loss: float, abroad: float, floor: float) -> tuple[Figure, str]:

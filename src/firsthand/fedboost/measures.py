@@ -267,10 +267,9 @@ def words_against(name: str, other: str, epochs: int, seed: int) -> Value:
     return _mean(replace(WORDS[name], epochs=epochs), seed), _mean(replace(WORDS[other], epochs=epochs), seed)
 
 
-def worst_against(name: str, other: str, seed: int) -> Value:
+def worst_against(name: str, other: str, seed: int, split: str = "domains") -> Value:
     """Word accuracy (percent) on the worse served domain."""
-    _floor(seed)
-    return _score(WORDS[name], seed, "worst"), _score(WORDS[other], seed, "worst")
+    return split_against(split, other, "worst", seed, name)
 
 
 def advantage_grows(seed: int) -> Value:
@@ -314,10 +313,10 @@ def hard_weight(seed: int) -> Value:
     return float(history(replace(BOOSTED, split="even"), seed).weights[:, 1].mean()), None
 
 
-def split_against(split: str, other: str, test: str, seed: int) -> Value:
-    """Word accuracy (percent) on another split, FedBoosting against another strategy, on a test or their mean."""
+def split_against(split: str, other: str, test: str, seed: int, name: str = "fedboosting") -> Value:
+    """Word accuracy (percent) on a split, one strategy against another, on a test, or their "mean" or "worst"."""
     _floor(seed)
-    return tuple(_score(replace(case, split=split), seed, test) for case in (BOOSTED, WORDS[other]))  # type: ignore[return-value]
+    return tuple(_score(replace(WORDS[case], split=split), seed, test) for case in (name, other))  # type: ignore[return-value]
 
 
 def bad_weight_words(seed: int) -> Value:

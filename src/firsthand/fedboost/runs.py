@@ -115,6 +115,12 @@ def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return x[:1437], y[:1437], x[1437:], y[1437:]
 
 
+def digit_tests() -> Tests:
+    """All test digits, and those of every label under its name."""
+    x, y = digits()[2:]
+    return {"digits": (x, y), **{str(label): (x[y == label], y[y == label]) for label in range(10)}}
+
+
 def digit_task(seed: int) -> Task:
     """Ten digits with a small network and plain gradient descent."""
     return Task(
@@ -207,7 +213,7 @@ def history(case: Case, seed: int) -> History:
         rounds = case.rounds or WORD_ROUNDS[case.epochs]
     else:
         clients, rounds = digit_clients(case.split, seed, case.clients), case.rounds or DIGIT_ROUNDS
-        tests = {"digits": digits()[2:]}
+        tests = digit_tests()
     return federate(
         clients, strategy(case.strategy, **dict(case.options)), rounds=rounds, epochs=case.epochs, tests=tests,
         keep=case.keep, slices=case.slices, warmup=case.warmup,
