@@ -165,6 +165,15 @@ def _link_back(app, what, name, obj, options, lines) -> None:
         lines += ["", f"*Used in chapter* :doc:`{c.number:02d} </notebooks/{c.stem}>`."]
 
 
+def _without_hidden_tests(app, exception) -> None:
+    """Take the hidden tests of the coursework out of the notebooks that the site offers for download."""
+    for file in (Path(app.outdir) / "_sources" / "notebooks").glob("*.ipynb"):
+        book = json.loads(file.read_text(encoding="utf-8"))
+        kept = [c for c in book["cells"] if not any(t.startswith("hidden-") for t in c["metadata"].get("tags", []))]
+        if len(kept) < len(book["cells"]):
+            file.write_text(json.dumps({**book, "cells": kept}, indent=1) + "\n", encoding="utf-8")
+
+
 def setup(app) -> dict:
     app.add_directive("chapter-cards", ChapterCards)
     app.add_directive("ledger", Ledger)
@@ -172,4 +181,5 @@ def setup(app) -> dict:
     app.add_directive("weight-cards", WeightCards)
     app.connect("autodoc-process-docstring", _link_back)
     app.connect("build-finished", _write_pictures)
+    app.connect("build-finished", _without_hidden_tests)
     return {"parallel_read_safe": False, "version": "1"}
