@@ -2,10 +2,10 @@
 
     python benchmarks/drgnet.py [--threads 2]
 
-The peer has the encoder of a small MobileNetV3 and decoder widths chosen so that it has as many parameters as ours, to a
-tenth; it starts from random weights. Both take the same batches of crops and the same loss; evaluation goes over whole
-pictures and ends with the average precision of every lesion. Medians. Writes benchmarks/results/drgnet.json. The peer
-comes with the test requirements.
+The peer has the encoder of a small MobileNetV3 and decoder widths chosen so that it has as many parameters as ours, to
+a tenth; it starts from random weights. Both take the same batches of crops and the same loss; evaluation goes over
+whole pictures and ends with the average precision of every lesion. Medians. Writes benchmarks/results/drgnet.json. The
+peer comes with the test requirements.
 """
 
 from __future__ import annotations
