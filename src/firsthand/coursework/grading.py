@@ -32,7 +32,7 @@ RESULTS, TABLE, PAGES = ".marks", "marks.csv", "feedback"
 
 
 @dataclass(frozen=True)
-class Test:
+class HiddenTest:
     """A hidden test: its code, and how the answer is called."""
 
     number: int
@@ -49,7 +49,7 @@ class Edition:
     key: str
     stem: str
     setup: str
-    tests: tuple[Test, ...]
+    tests: tuple[HiddenTest, ...]
 
     @classmethod
     def read(cls, file: Path) -> Edition:
@@ -66,7 +66,9 @@ class Edition:
             if "hidden" in hidden:
                 code = cell.source.replace(BEGIN_HIDDEN, "").replace(END_HIDDEN, "")
                 points = float(cell.metadata["nbgrader"]["points"])
-                tests.append(Test(int(hidden["hidden"]), str(hidden["title"]), points, str(hidden["variable"]), code))
+                tests.append(
+                    HiddenTest(int(hidden["hidden"]), str(hidden["title"]), points, str(hidden["variable"]), code)
+                )
         if not about or not tests:
             raise UserError(f"{file.name} is no instructor's edition; `firsthand coursework build` makes one.")
         return cls(str(about["chapter"]), file.stem, str(about["setup"]), tuple(tests))
@@ -191,7 +193,7 @@ def grade_one(book: nbformat.NotebookNode, edition: Edition, limits: Limits, *, 
     return [marks[number] for number in sorted(marks)]
 
 
-def _mark(room: Room, test: Test, edition: Edition, source: str | None) -> Mark:
+def _mark(room: Room, test: HiddenTest, edition: Edition, source: str | None) -> Mark:
     def lost(words: str) -> Mark:
         return Mark(test.number, test.title, 0.0, test.points, words)
 

@@ -1,0 +1,208 @@
+"""Marks: for perfect, empty, half right, crashing, endless and cheating submissions; and runs that are killed."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from firsthand.coursework import grading
+from firsthand.coursework.grading import Edition, HiddenTest, grade
+from firsthand.coursework.sandbox import Limits
+from firsthand.errors import UserError
+from tests.coursework.test_sandbox import needs_sandbox
+
+pytestmark = needs_sandbox
+DOUBLE = """
+def hidden_1(answer, seed=0):
+    assert answer(seed) == 2 * seed, "not twice"
+
+hidden_1(double, seed=21)
+"""
+HALF = """
+def hidden_2(answer, seed=0):
+    assert abs(answer - 0.5) < 1e-9, "not a half"
+
+hidden_2(number, seed=3)
+"""
+TURN = """
+def hidden_3(answer, seed=0):
+    m = np.random.default_rng(seed).normal(size=(3, 2))
+    assert np.allclose(answer(m), m.T), "not turned"
+
+hidden_3(turn, seed=5)
+"""
+TESTS = (
+    HiddenTest(1, "Double", 2, "double", DOUBLE),
+    HiddenTest(2, "A number", 1, "number", HALF),
+    HiddenTest(3, "A matrix", 3, "turn", TURN),
+)
+EDITION = Edition("toy", "99_toy", "import numpy as np", TESTS)
+RIGHT = {1: "def double(x):\n    return 2 * x", 2: "number = 1 / 2", 3: "def turn(m):\n    return m.T"}
+
+
+def _notebook(cells: dict[int, str], marked: bool = True) -> nbformat.NotebookNode:
+    book = nbformat.v4.new_notebook()
+    for number, source in cells.items():
+        cell = nbformat.v4.new_code_cell(source if marked else f"{source}\ncheck('toy', {number}, 0)")
+        if marked:
+            cell.metadata["firsthand"] = {"chapter": "toy", "exercise": number}
+        book.cells.append(cell)
+    return book
+
+
+def _points(cells: dict[int, str], seconds: float = 30, **options: bool) -> list[float]:
+    return [mark.points for mark in grading.grade_one(_notebook(cells, **options), EDITION, Limits(seconds=seconds))]
+
+
+def test_right_answers_get_all_points() -> None:
+    assert _points(RIGHT) == [2, 1, 3]
+    assert _points(RIGHT, marked=False) == [2, 1, 3]
+
+
+def test_an_empty_submission_gets_none() -> None:
+    assert _points({}) == [0, 0, 0]
+    assert _points({1: "double = ...", 2: "number = ...", 3: "def turn(m): ..."}) == [0, 0, 0]
+
+
+def test_wrong_and_crashing_answers_lose_their_own_points_only() -> None:
+    assert _points({**RIGHT, 1: "def double(x):\n    return x"}) == [0, 1, 3]
+    assert _points({**RIGHT, 2: "number = 1 / 0"}) == [2, 0, 3]
+    assert _points({**RIGHT, 2: "this is no Python"}) == [2, 0, 3]
+    assert _points({**RIGHT, 1: "import os\nos._exit(1)"}) == [0, 1, 3]
+
+
+def test_an_endless_loop_loses_its_own_points_only() -> None:
+    found = grading.grade_one(_notebook({**RIGHT, 3: "while True: pass"}), EDITION, Limits(seconds=15))
+    assert [mark.points for mark in found] == [2, 1, 0]
+    assert "Out of time" in found[2].message
+
+
+def test_after_an_endless_loop_the_rest_is_told_that_there_was_no_time() -> None:
+    found = grading.grade_one(_notebook({**RIGHT, 1: "while True: pass"}), EDITION, Limits(seconds=12))
+    assert found[0].points == 0
+    assert all("time" in mark.message for mark in found if not mark.points)
+
+
+ALL = """
+class All:
+    __eq__ = lambda s, o: True
+    __sub__ = __rsub__ = lambda s, o: 0
+    __abs__ = lambda s: 0
+number = All()
+"""
+SEARCH = """
+import gc, sys
+found = [o for o in gc.get_objects() if "hidden_2" in str(type(o))]
+number = len(found) + len(sys._current_frames())
+"""
+CHEATS = {
+    "equal to everything": ALL,
+    "a patched builtin": "import builtins\nbuiltins.abs = lambda x: 0\nnumber = 7.0",
+    "looking for the test": SEARCH,
+    "a nan": "number = float('nan')",
+    "its own marks": "open('/scratch/marks.csv', 'w').write('1,1,1')\nnumber = 3.0",
+}
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_cheating_is_not_paid(name: str) -> None:
+    assert _points({2: CHEATS[name]})[1] == 0
+
+
+# ------------------------------------------------------------------------------------------------ folders
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder of four submissions, and one with the edition."""
+    edition = nbformat.v4.new_notebook()
+    for test in TESTS:
+        cell = nbformat.v4.new_code_cell(test.code)
+        cell.metadata["firsthand"] = {
+            "chapter": "toy",
+            "hidden": test.number,
+            "title": test.title,
+            "variable": test.variable,
+        }
+        cell.metadata["nbgrader"] = {"points": test.points}
+        edition.cells.append(cell)
+    edition.metadata["firsthand"] = {"chapter": "toy", "setup": EDITION.setup}
+    (tmp_path / "instructor" / "99_toy").mkdir(parents=True)
+    nbformat.write(edition, tmp_path / "instructor" / "99_toy" / "99_toy.ipynb")
+    folder = tmp_path / "submissions"
+    (folder / "ada").mkdir(parents=True)
+    nbformat.write(_notebook(RIGHT), folder / "ada" / "99_toy.ipynb")
+    nbformat.write(_notebook({2: RIGHT[2]}), folder / "bob__99_toy.ipynb")
+    (folder / "cyd__99_toy.ipynb").write_text("no notebook", encoding="utf-8")
+    nbformat.write(_notebook({}), folder / "=2+3__99_toy.ipynb")
+    (folder / "dan__99_toy.ipynb").symlink_to(folder / "ada" / "99_toy.ipynb")
+    return folder, tmp_path / "instructor"
+
+
+def _table(folder: Path) -> dict[str, str]:
+    with (folder / "marks.csv").open(encoding="utf-8") as lines:
+        return {row["student"]: row["points"] for row in csv.DictReader(lines)}
+
+
+def test_a_folder_becomes_a_table_and_pages(course: tuple[Path, Path]) -> None:
+    reports = grade(*course)
+    assert _table(course[0]) == {"ada": "6", "bob": "1", "cyd": "0", "'=2+3": "0"}
+    assert all(
+        "is no notebook" in mark.message for report in reports if report.student == "cyd" for mark in report.marks
+    )
+    page = (course[0] / "feedback" / "bob__99_toy.html").read_text(encoding="utf-8")
+    assert "1 of 6 points" in page
+
+
+def test_a_killed_run_goes_on_and_doubles_nothing(course: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, edition = course
+    calls: list[str] = []
+    real = grading.grade_one
+
+    def killed(book, *rest, **options):
+        calls.append("graded")
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(book, *rest, **options)
+
+    monkeypatch.setattr(grading, "grade_one", killed)
+    with pytest.raises(KeyboardInterrupt):
+        grade(folder, edition, workers=1)
+    kept = len(list((folder / ".marks").glob("*.json")))
+    assert kept >= 1
+    monkeypatch.setattr(grading, "grade_one", real)
+    grade(folder, edition, workers=1)
+    assert _table(folder) == {"ada": "6", "bob": "1", "cyd": "0", "'=2+3": "0"}
+
+
+def test_what_is_graded_is_kept_until_it_changes(course: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, edition = course
+    grade(folder, edition)
+    monkeypatch.setattr(grading, "grade_one", lambda *_, **__: pytest.fail("graded again"))
+    grade(folder, edition)
+    monkeypatch.undo()
+    nbformat.write(_notebook(RIGHT), folder / "bob__99_toy.ipynb")
+    damaged = next((folder / ".marks").glob("*.json"))
+    damaged.write_text("{", encoding="utf-8")
+    grade(folder, edition)
+    assert _table(folder)["bob"] == "6"
+
+
+def test_marks_do_not_leave_the_folder(course: tuple[Path, Path]) -> None:
+    folder, edition = course
+    before = {file.relative_to(folder.parent) for file in folder.parent.rglob("*")}
+    grade(folder, edition)
+    after = {file.relative_to(folder.parent) for file in folder.parent.rglob("*")}
+    assert all(path.parts[0] == "submissions" for path in after - before)
+    assert json.loads(next((folder / ".marks").glob("*.json")).read_text(encoding="utf-8"))["marks"]
+
+
+def test_no_edition_and_no_submission_are_said(tmp_path: Path) -> None:
+    (tmp_path / "instructor").mkdir()
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match="No edition"):
+        grade(tmp_path / "none", tmp_path / "instructor")
