@@ -13,15 +13,15 @@ from firsthand.data.fundus import Fundus, fundi, fundus
 from firsthand.data.lesions import KINDS, NAMES
 from firsthand.drgnet import film, runs
 from firsthand.drgnet.explain import gate_map
+from firsthand.drgnet.losses import MEANT
 from firsthand.drgnet.network import Grading
-from firsthand.drgnet.runs import ADAPTED
 from firsthand.drgnet.system import DRGNet, lesion_probabilities, unit
 from firsthand.kit import evidence
 from firsthand.kit.style import FAINT, PALETTE, bare
 
 COLOURS = ("#e63c3c", "#2878ff", "#fad228", "#3cd2a0")  # of KINDS, as on the desk
 ERASED = ("nothing", *NAMES, "all lesions")
-WAYS = dict(zip(("no adaptation", "Wasserstein", "adversarial entropy", "both"), ADAPTED, strict=True))
+WAYS = dict(zip(("no adaptation", "Wasserstein", "adversarial entropy", "both"), film.WAYS, strict=True))
 GRADES = ("none", "mild", "moderate", "severe", "proliferative")
 
 
@@ -69,7 +69,7 @@ def draw_reading(seed: int) -> Figure:
     fig, axes = plt.subplots(1, 4, figsize=(12.4, 3.3), gridspec_kw={"width_ratios": (1, 1, 1, 0.8)})
     _picture(axes[0], one.image, "the picture")
     _picture(axes[1], one.image, "lesions that it marks")
-    _outlines(axes[1], lesions[0] > 0.5)
+    _outlines(axes[1], lesions[0] > MEANT)
     _looked(axes[2], one, grading)
     _grades(axes[3], grading, one.grade)
     return fig
@@ -130,7 +130,7 @@ def render_session(round: int, view: str) -> tuple[Figure, str]:
         _outlines(axes[1], one["said"] == 1)
         _outlines(axes[1], one["said"] == 2, "dotted")
     else:
-        _outlines(axes[1], one[view] > 127)
+        _outlines(axes[1], one[view] > 255 * MEANT)
     handles = [plt.Line2D([], [], color=colour, label=name) for colour, name in zip(COLOURS, NAMES, strict=True)]
     fig.legend(handles=handles, loc="lower center", ncols=4, frameon=False, fontsize=8)
     scores = film.shipped("drgnet")["session.scores"]
