@@ -8,11 +8,16 @@ import torch
 
 from firsthand.drgnet import losses
 from firsthand.drgnet.adaptation import Critic, Discriminator, colour_matched, information_maps
-from firsthand.drgnet.explain import explained, filled, gate_map, grad_cam, most
-from firsthand.drgnet.metrics import pixel_average_precision, positive_only, quadratic_kappa
+from firsthand.drgnet.explain import elsewhere, explained, filled, gate_map, grad_cam, most
+from firsthand.drgnet.metrics import (
+    binned_average_precision,
+    pixel_average_precision,
+    positive_only,
+    quadratic_kappa,
+)
 from firsthand.drgnet.network import ATTENTION, Grader, UNet, gated_attention
 from firsthand.drgnet.system import DRGNet, Retinas, need_apart
-from firsthand.drgnet.training import cut_out, take_over
+from firsthand.drgnet.training import chances, cut_out, take_over
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -139,11 +144,31 @@ def test_erasure_has_two_signs() -> None:
         losses.erasure_loss(sure, grades, sign="up")
 
 
-def test_consistency_is_zero_where_map_and_lesions_agree() -> None:
-    masks = torch.zeros(2, 4, 8, 8)
-    masks[0, 1, 2:4, 2:4] = 1
-    assert float(losses.consistency_loss(masks.amax(1, keepdim=True), masks)) == pytest.approx(0.0)
+def test_consistency_is_zero_where_map_and_lesions_agree_on_the_coarse_grid() -> None:
+    masks = torch.zeros(2, 4, 64, 64)
+    masks[0, 1, 17, 17] = 1  # one pixel makes its cell a lesion
+    coarse = torch.zeros(2, 1, 8, 8)
+    coarse[0, 0, 2, 2] = 1
+    assert float(losses.consistency_loss(coarse, masks)) == pytest.approx(0.0)
     assert float(losses.consistency_loss(torch.zeros(2, 1, 8, 8), masks)) == pytest.approx(1.0)
+
+
+def test_information_of_logits_is_that_of_probabilities_with_finite_gradients() -> None:
+    logits = torch.tensor([[-2.0, 0.0, 3.0]], dtype=torch.float64)
+    assert torch.allclose(losses.information_of(logits), losses.self_information(logits.sigmoid()))
+    extreme = torch.tensor([[-200.0, 200.0]], requires_grad=True)
+    losses.information_of(extreme).sum().backward()
+    assert extreme.grad is not None
+    assert extreme.grad.isfinite().all()
+
+
+def test_what_is_absent_has_no_share() -> None:
+    net = Grader("both", width=4).eval()
+    lesions = torch.zeros(1, 4, 64, 64)
+    lesions[0, 2, 10:20, 10:20] = 1
+    shares = net(torch.rand(1, 3, 64, 64), lesions).shares
+    assert shares is not None
+    assert float(shares[0, 2].detach()) > 0.99
 
 
 def test_what_explains_is_taken_out() -> None:
@@ -192,9 +217,29 @@ def test_filling_leaves_all_else() -> None:
     images = torch.rand(1, 3, 32, 32)
     chosen = torch.zeros(1, 32, 32, dtype=torch.bool)
     chosen[0, 10:14, 10:14] = True
-    found = filled(images, chosen)
+    found = filled(images, chosen, torch.ones(1, 32, 32, dtype=torch.bool))
     assert torch.equal(found[:, :, ~chosen[0]], images[:, :, ~chosen[0]])
     assert not torch.equal(found, images)
+
+
+def test_a_large_hole_is_filled_with_what_lies_around_it_and_not_with_black() -> None:
+    images = torch.zeros(1, 3, 128, 128)
+    retina = torch.zeros(1, 128, 128, dtype=torch.bool)
+    retina[0, 8:120, 8:120] = True
+    images[:, :, retina[0]] = 0.6
+    chosen = torch.zeros(1, 128, 128, dtype=torch.bool)
+    chosen[0, 30:90, 8:70] = True
+    images[:, :, chosen[0]] = 0.1
+    assert torch.allclose(filled(images, chosen, retina)[:, :, retina[0]], torch.tensor(0.6), atol=1e-4)
+
+
+def test_the_control_of_a_deletion_lies_elsewhere_on_free_ground() -> None:
+    chosen, free = torch.zeros(1, 8, 8, dtype=torch.bool), torch.ones(1, 8, 8, dtype=torch.bool)
+    chosen[0, 1:3, 1:3] = True
+    free[0, :, 6:] = False
+    found = elsewhere(chosen, free)
+    assert found.sum() == 4
+    assert not (found & (chosen | ~free)).any()
 
 
 # ----------------------------------------------------------------------------------------------- measures
@@ -206,6 +251,14 @@ def test_precision_is_scikit_learns_and_knows_nothing_without_lesions() -> None:
     assert np.isnan(pixel_average_precision(scores, np.zeros((1, 3), bool)))
     with pytest.raises(ValueError, match="differ in shape"):
         pixel_average_precision(scores, masks[:, :2])
+
+
+def test_the_fast_precision_is_scikit_learns_on_halves() -> None:
+    generator = _generator()
+    scores = torch.rand(5000, generator=generator).square().half()
+    masks = torch.rand(5000, generator=generator) < 0.05 + 0.3 * scores.float()
+    assert binned_average_precision(scores, masks) == pytest.approx(pixel_average_precision(scores, masks), abs=1e-12)
+    assert np.isnan(binned_average_precision(scores, torch.zeros(5000, dtype=torch.bool)))
 
 
 def test_leaving_out_clean_pictures_flatters() -> None:
@@ -239,7 +292,7 @@ def test_a_cut_keeps_picture_mask_and_retina_together() -> None:
     marked = Retinas(
         data.masks[:, :3].to(torch.uint8) * 255, data.masks, data.masks[:, 0], data.grades
     )  # pictures that are their own masks
-    images, masks, retina = cut_out(marked, [0, 1, 2], 32, _generator())
+    images, masks, retina = cut_out(marked, [0, 1, 2], 32, chances(3, _generator()))
     assert images.shape == (3, 3, 32, 32)
     assert torch.equal(images > 0.5, masks[:, :3])
     assert torch.equal(retina, masks[:, 0])

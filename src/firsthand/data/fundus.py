@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -35,7 +35,7 @@ class Fundus:
         masks: bool (4, size, size), lesions of KINDS.
         retina: bool (size, size), the field of view.
         grade: 0 to 4, by the clinical rule from `findings`.
-        findings: what was drawn.
+        findings: what was drawn, counted where it was drawn.
     """
 
     image: Tensor
@@ -76,10 +76,24 @@ def fundus(
     for number, kind in enumerate(KINDS):
         if kind not in without:
             DRAW[kind](ground, masks[number], found, _stream(seed, 10 + number), contrast)
-    draw_signs(ground, found, _stream(seed, 20))
+    masks[KINDS.index("HE")] |= draw_signs(ground, found, _stream(seed, 20))
     image, retina = photograph(paper, _stream(seed, 30), camera)
     masks &= retina
-    return Fundus(torch.from_numpy(image), torch.from_numpy(masks), torch.from_numpy(retina), found.grade, found)
+    drawn = _counted(ground, found, without)
+    return Fundus(torch.from_numpy(image), torch.from_numpy(masks), torch.from_numpy(retina), drawn.grade, drawn)
+
+
+def _counted(ground: Ground, planned: Findings, without: Collection[str]) -> Findings:
+    """What lies where, by quadrant; kinds that were left out count as planned."""
+    places = ground.placed["HE"]
+    quadrants = np.bincount(ground.eye.quadrant(np.array(places)), minlength=4) if places else np.zeros(4, dtype=int)
+    counts = {kind: len(ground.placed[kind]) for kind in KINDS}
+    return replace(
+        planned,
+        ma=planned.ma if "MA" in without else counts["MA"], ex=planned.ex if "EX" in without else counts["EX"],
+        se=planned.se if "SE" in without else counts["SE"],
+        he_quadrants=planned.he_quadrants if "HE" in without else tuple(int(n) for n in quadrants),  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def _stream(seed: int, part: int) -> np.random.Generator:

@@ -116,6 +116,7 @@ class Ground:
 
     def __init__(self, paper: Paper, eye: Eye, vessels: np.ndarray) -> None:
         self.paper, self.eye, self.vessels = paper, eye, vessels
+        self.placed: dict[str, list[np.ndarray]] = {kind: [] for kind in KINDS}  # where each lesion was drawn
 
     def allows(self, point: np.ndarray, off_vessels: bool) -> bool:
         """Whether a lesion may lie at a point (2,)."""
@@ -184,6 +185,7 @@ def draw_ma(ground: Ground, mask: np.ndarray, found: Findings, rng: np.random.Ge
 
     for _ in range(found.ma):
         point = ground.draw(propose, True)
+        ground.placed["MA"].append(point)
         radius = _sized(rng, "MA")
         part, x, y = _window(ground.paper, point, 3 * radius + 0.01)
         cover = np.exp(-np.log(2) * (x**2 + y**2) / radius**2)
@@ -203,6 +205,7 @@ def draw_he(ground: Ground, mask: np.ndarray, found: Findings, rng: np.random.Ge
                         return point
 
             point, radius = ground.draw(propose, True), _sized(rng, "HE")
+            ground.placed["HE"].append(point)
             part, x, y = _window(ground.paper, point, 4 * radius + 0.01)
             if rng.random() < 0.4:
                 along = np.arctan2(*(point - eye.disc)[::-1])
@@ -226,6 +229,7 @@ def draw_ex(ground: Ground, mask: np.ndarray, found: Findings, rng: np.random.Ge
             point = middle + far * np.array([np.cos(angle), np.sin(angle)])
             if not ground.allows(point, False):
                 point = middle
+            ground.placed["EX"].append(point)
             radius = _sized(rng, "EX")
             part, x, y = _window(ground.paper, point, 2.5 * radius + 0.01)
             _mark(
@@ -243,6 +247,7 @@ def draw_se(ground: Ground, mask: np.ndarray, found: Findings, rng: np.random.Ge
             return ground.about(rng, vessel.points[rng.integers(len(vessel.points))], 0.03)
 
         point, radius = ground.draw(propose), _sized(rng, "SE")
+        ground.placed["SE"].append(point)
         part, x, y = _window(ground.paper, point, 4 * radius)
         _mark(ground.paper, mask, part, _rough(x, y, radius, rng, 0.3), contrast * rng.uniform(0.9, 1.4) * ADDS["SE"])
 
@@ -260,8 +265,12 @@ def _curls(rng: np.random.Generator, centre: np.ndarray, count: int, reach: floa
     return strokes
 
 
-def draw_signs(ground: Ground, found: Findings, rng: np.random.Generator) -> None:
-    """What makes an eye severe or proliferative, beside the four lesions: IRMA, new vessels, a large haemorrhage."""
+def draw_signs(ground: Ground, found: Findings, rng: np.random.Generator) -> np.ndarray:
+    """What makes an eye severe or proliferative, beside the four lesions: IRMA, new vessels, a large haemorrhage.
+
+    Returns:
+        bool (s, s), the large haemorrhage; it belongs to the mask of haemorrhages although it lies before the retina.
+    """
     paper, eye = ground.paper, ground.eye
     for quadrant in found.irma:
 
@@ -280,4 +289,7 @@ def draw_signs(ground: Ground, found: Findings, rng: np.random.Generator) -> Non
         point = ground.draw(lambda: ground.about(rng, np.array([eye.fovea[0], 0.2]), 0.1))
         radius = rng.uniform(0.06, 0.11)
         below = 1 / (1 + np.exp(np.clip(-(paper.y - point[1] + 0.15 * radius) / 0.004, -40, 40)))
-        paper.add(paper.spot(point, (1.5 * radius, radius), 0.05) * below, BOAT_ADDS)
+        boat = paper.spot(point, (1.5 * radius, radius), 0.05) * below
+        paper.add(boat, BOAT_ADDS)
+        return boat > 0.5  # type: ignore[no-any-return]
+    return np.zeros_like(paper.x, dtype=bool)

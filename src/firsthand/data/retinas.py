@@ -62,6 +62,15 @@ def _folder(root: Path, *parts: str) -> Path:
     return found
 
 
+def _files(folder: Path, pattern: str, root: Path) -> list[Path]:
+    """Files of a folder, none of which is a link that leads out of the data."""
+    found = sorted(folder.glob(pattern))
+    outside = next((file for file in found if not file.resolve().is_relative_to(root.resolve())), None)
+    if outside is not None:
+        raise UserError(f"{outside.name} is a link that leads out of {root.name}.")
+    return found
+
+
 def idrid_segmentation(folder: str | Path, *, test: bool = False) -> list[Record]:
     """IDRiD's part A: 54 pictures with masks to train on, 27 to test.
 
@@ -71,10 +80,10 @@ def idrid_segmentation(folder: str | Path, *, test: bool = False) -> list[Record
     root, part = Path(folder), PARTS[test]
     images = _folder(root, "A. Segmentation", "1. Original Images", part)
     truths = _folder(root, "A. Segmentation", "2. All Segmentation Groundtruths", part)
-    pictures = {file.stem: file for file in sorted(images.glob("*.jpg"))}
+    pictures = {file.stem: file for file in _files(images, "*.jpg", root)}
     masks: dict[str, dict[str, Path]] = {name: {} for name in pictures}
     for kind, place in IDRID_MASKS.items():
-        for file in sorted((truths / place).glob(f"*_{kind}.tif")):
+        for file in _files(_folder(truths, place), f"*_{kind}.tif", root):
             name = file.stem.removesuffix(f"_{kind}")
             if name not in pictures:
                 raise UserError(f"{place}/{file.name} belongs to no picture in {part}.")
@@ -108,10 +117,10 @@ def fgadr(folder: str | Path) -> list[Record]:
     root = Path(folder)
     images = _folder(root, "Seg-set", "Original_Images")
     grades = _grades(root / "Seg-set" / "DR_Seg_Grading_Label.csv")
-    pictures = {file.stem: file for file in sorted(images.glob("*.png"))}
+    pictures = {file.stem: file for file in _files(images, "*.png", root)}
     masks: dict[str, dict[str, Path]] = {name: {} for name in pictures}
     for kind, place in FGADR_MASKS.items():
-        for file in sorted((root / "Seg-set" / place).glob("*.png")):
+        for file in _files(_folder(root, "Seg-set", place), "*.png", root):
             if file.stem not in pictures:
                 raise UserError(f"{place}/{file.name} belongs to no picture in Original_Images.")
             masks[file.stem][kind] = file
@@ -132,16 +141,19 @@ def _grades(file: Path) -> dict[str, int]:
     if not file.is_file():
         raise UserError(f"{file.name} is missing.")
     found: dict[str, int] = {}
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        for number, line in enumerate(csv.reader(lines), 1):
-            cells = [cell.strip() for cell in line[:2]]
-            if not any(cells):
-                continue
-            if len(cells) < 2 or cells[1] not in list("01234"):
-                if number == 1:
-                    continue  # titles
-                raise UserError(f"{file.name}, line {number}: a name and a grade from 0 to 4 are expected.")
-            found[Path(cells[0]).stem if cells[0].lower().endswith((".png", ".jpg")) else cells[0]] = int(cells[1])
+    try:
+        lines = list(csv.reader(file.read_text(encoding="utf-8-sig").splitlines()))
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{file.name} is no table of text: {error}.") from None
+    for number, line in enumerate(lines, 1):
+        cells = [cell.strip() for cell in line[:2]]
+        if not any(cells):
+            continue
+        if len(cells) < 2 or cells[1] not in list("01234"):
+            if number == 1:
+                continue  # titles
+            raise UserError(f"{file.name}, line {number}: a name and a grade from 0 to 4 are expected.")
+        found[Path(cells[0]).stem if cells[0].lower().endswith((".png", ".jpg")) else cells[0]] = int(cells[1])
     return found
 
 
@@ -191,15 +203,20 @@ def _read(record: Record, size: int) -> tuple[Tensor, Tensor]:
 
 
 def _mask(file: Path, shape: tuple[int, int], size: int) -> np.ndarray:
-    """Lesion pixels: of a palette picture those whose number is not 0, else those with a bright first channel."""
+    """Lesion pixels: of a picture of one channel all that are not 0 (IDRiD's palettes), else those with a bright first
+    channel (FGADR)."""
     with Image.open(file) as picture:
         if picture.size != shape:
             raise ValueError(f"{file.name} has another size than its picture")
         values = np.asarray(picture)
-        first = values if values.ndim == 2 else values[..., 0]
-        lesion = first > 0 if picture.mode in ("P", "1") else first >= FULL
-    full = _square(Image.fromarray((255 * lesion).astype(np.uint8)))
-    return np.asarray(full.resize((size, size), Image.Resampling.BOX)) > 0
+    lesion = values > 0 if values.ndim == 2 else values[..., 0] >= FULL
+    full = np.zeros((max(shape), max(shape)), dtype=bool)
+    top, left = ((max(shape) - side) // 2 for side in (shape[1], shape[0]))
+    full[top : top + shape[1], left : left + shape[0]] = lesion
+    rows, columns = np.nonzero(full)  # by pixel, since averaging would lose a single one
+    found = np.zeros((size, size), dtype=bool)
+    found[rows * size // len(full), columns * size // len(full)] = True
+    return found
 
 
 def _square(picture: Image.Image) -> Image.Image:
@@ -231,15 +248,14 @@ def write_idrid(folder: str | Path, pictures: Iterable, *, test: bool = False) -
             target.mkdir(parents=True, exist_ok=True)
             image.save(target / f"{stem}.jpg", quality=95)
         for kind, mask in zip(KINDS, one.masks.numpy(), strict=True):
+            target = segmentation / "2. All Segmentation Groundtruths" / part / IDRID_MASKS[kind]
+            target.mkdir(parents=True, exist_ok=True)
             if mask.any():
-                target = segmentation / "2. All Segmentation Groundtruths" / part / IDRID_MASKS[kind]
-                target.mkdir(parents=True, exist_ok=True)
                 palette = Image.fromarray(mask.astype(np.uint8), mode="P")
                 palette.putpalette([0, 0, 0, 255, 0, 0])
                 palette.save(target / f"{name}_{kind}.tif")
         lines.append(f"{other} ,{one.grade},0,,")
         names.append(name)
-    (segmentation / "2. All Segmentation Groundtruths" / part).mkdir(parents=True, exist_ok=True)
     truths = grading / "2. Groundtruths"
     truths.mkdir(parents=True, exist_ok=True)
     labels = truths / f"{part[:2]} IDRiD_Disease Grading_{'Testing' if test else 'Training'} Labels.csv"
@@ -251,6 +267,8 @@ def write_fgadr(folder: str | Path, pictures: Iterable) -> list[str]:
     """Write drawn pictures as FGADR does."""
     root = Path(folder) / "Seg-set"
     lines, names = [], []
+    for place in FGADR_MASKS.values():
+        (root / place).mkdir(parents=True, exist_ok=True)
     for number, one in enumerate(pictures):
         name = f"{number:04d}_1"
         for place, pixels in (("Original_Images", one.image.permute(1, 2, 0).numpy()), *_fgadr_masks(one)):

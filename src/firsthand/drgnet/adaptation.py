@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from firsthand.drgnet.losses import entropy, gradient_penalty, segmentation_loss, self_information
+from firsthand.drgnet.losses import gradient_penalty, information_of, segmentation_loss
 from firsthand.drgnet.network import UNet
 from firsthand.drgnet.system import Retinas
-from firsthand.drgnet.training import Recipe, cut_out
+from firsthand.drgnet.training import Recipe, chances, cut_out
 from firsthand.kit.training import Cosine, Share, epoch_indices, train
 
 PENALTY, CRITIC_STEPS, ADVERSARY_LR = 10.0, 5, 1e-3  # gamma; steps of the critic a step; the source has 1e-4
@@ -52,11 +52,14 @@ class Adaptation:
 
     Attributes:
         wasserstein: lambda_wd. adversarial: lambda_adv. entropy: of the direct variant, MinEnt.
+        seen: the target's pictures pass through the network even if all weights are 0; batch norm then knows them,
+            which is a small adaptation by itself.
     """
 
     wasserstein: float = 0.0
     adversarial: float = 0.0
     entropy: float = 0.0
+    seen: bool = False
 
 
 def pooled(bottleneck: Tensor) -> Tensor:
@@ -71,8 +74,7 @@ def pooled(bottleneck: Tensor) -> Tensor:
 def information_maps(logits: Tensor, retina: Tensor) -> Tensor:
     """Self-information of every lesion, 2 K channels (N, 2 K, h, w), nought outside the retina: else a discriminator
     learns the shape of the field of view."""
-    maps = self_information(logits.sigmoid()).transpose(1, 2).flatten(1, 2)
-    return maps * retina.unsqueeze(1)
+    return information_of(logits).transpose(1, 2).flatten(1, 2) * retina.unsqueeze(1)
 
 
 @dataclass
@@ -129,34 +131,38 @@ def adapt(
 ) -> Rivals:
     """Train a segmenter in place on a source with masks and a target without; returns its rivals.
 
+    Source and target go through the network as one batch: apart, batch norm would give both the same means, and a
+    critic would have nothing to see.
+
     Args:
         net: to go on training.
         source: with masks. target: its masks and grades are never looked at.
-        recipe: how; half of a batch comes from the target unless all weights are 0.
+        recipe: how; as many pictures again come from the target unless nothing of it is used.
         weights: of the terms.
         seed: of batches, crops and rivals.
         options: of `kit.training.train`.
     """
     rivals = rivals_for(net, seed)
     target = Retinas(target.images, torch.zeros_like(target.masks), target.retina, torch.zeros_like(target.grades))
-    uses_target = any((weights.wasserstein, weights.adversarial, weights.entropy))
+    uses_target = weights.seen or any((weights.wasserstein, weights.adversarial, weights.entropy))
+
+    def part(data: Retinas, seed: int, share: Share, purpose: int) -> tuple[Tensor, Tensor, Tensor]:
+        rows = share.take(epoch_indices(share.step, recipe.batch, len(data), seed))
+        draws = share.take(chances(recipe.batch, share.generator(purpose)))
+        device = next(net.parameters()).device
+        images, masks, retina = cut_out(data, rows, recipe.crop, draws)
+        return images.to(device), masks.to(device), retina.to(device)
 
     def loss(wrapped: nn.Module, share: Share) -> Tensor:
-        device = next(wrapped.parameters()).device
-        rows = share.take(epoch_indices(share.step, recipe.batch, len(source), seed))
-        images, masks, retina = cut_out(source, rows, recipe.crop, share.generator())
-        maps = net.encode(images.to(device))
-        logits = net.decode(maps)
-        total = segmentation_loss(logits.float(), masks.to(device))
+        images, masks, retina = part(source, seed, share, 0)
         if not uses_target:
-            return total
-        rows = share.take(epoch_indices(share.step, recipe.batch, len(target), seed + 1))
-        images, _, other = cut_out(target, rows, recipe.crop, share.generator(3))
-        maps_t = net.encode(images.to(device))
-        logits_t, other = net.decode(maps_t), other.to(device)
-        return total + _terms(
-            rivals, weights, (maps[-1], maps_t[-1]), (logits, logits_t), (retina.to(device), other), share
-        )
+            return segmentation_loss(wrapped(images).float(), masks)
+        others, _, other = part(target, seed + 1, share, 3)
+        maps = net.encode(torch.cat([images, others]))
+        logits = net.decode(maps).split([len(images), len(others)])
+        bottom = maps[-1].split([len(images), len(others)])
+        total = segmentation_loss(logits[0].float(), masks)
+        return total + _terms(rivals, weights, (bottom[0], bottom[1]), (logits[0], logits[1]), (retina, other), share)
 
     optimizer = torch.optim.Adam(net.parameters(), lr=recipe.lr)
     rate = Cosine(recipe.lr, recipe.steps, recipe.warmup, recipe.lr / 20)
@@ -183,7 +189,8 @@ def _terms(rivals: Rivals, weights: Adaptation, bottom: Pair, logits: Pair, reti
         total = total + weights.adversarial * _named(rivals.discriminator(maps[1]), 0.0)
         rivals.discriminator.requires_grad_(True)
     if weights.entropy:
-        total = total + weights.entropy * entropy(logits[1].sigmoid(), retina[1])
+        bits = information_of(logits[1]).sum(1).mean(1)
+        total = total + weights.entropy * (bits * retina[1]).sum() / retina[1].sum().clamp_min(1)
     return total
 
 

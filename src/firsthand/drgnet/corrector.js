@@ -43,7 +43,7 @@ async function grey(address, size) {
 
 function render({ model, el }) {
   const state = {
-    kind: 0, tool: "add", radius: 3, threshold: 0.5, opacity: 0.6, shown: [true, true, true, true], old: false,
+    kind: 0, tool: "add", radius: 3, threshold: 0.9, busy: false, turn: 0, name: `kind-${Math.random()}`, opacity: 0.6, shown: [true, true, true, true], old: false,
     gate: false, clicks: 0, began: Date.now(), undo: [], layers: { now: [], before: [] }, gates: {},
   };
   const size = () => model.get("size");
@@ -71,7 +71,7 @@ function render({ model, el }) {
   }
 
   const layers = element("fieldset", {}, element("legend", {}, "Lesions"), ...model.get("kinds").map(([short, long], k) => element("label", {},
-    element("input", { type: "radio", name: `kind-${model.model_id ?? "desk"}`, checked: k === 0, "aria-label": `Paint ${long}`, "data-kind": short, onchange: () => { state.kind = k; } }),
+    element("input", { type: "radio", name: state.name, checked: k === 0, "aria-label": `Paint ${long}`, "data-kind": short, onchange: () => { state.kind = k; } }),
     element("span", { class: "fh-swatch", style: `background: rgb(${COLOURS[k]})` }), long,
     element("input", { type: "checkbox", checked: true, "aria-label": `Show ${long}`, onchange: (event) => { state.shown[k] = event.target.checked; paint(); } }))),
     tools(),
@@ -85,11 +85,12 @@ function render({ model, el }) {
   const compare = element("button", { type: "button", "aria-pressed": "false", onclick: () => { state.old = !state.old; compare.setAttribute("aria-pressed", String(state.old)); paint(); fill(); } }, "Show before");
   const where = element("button", { type: "button", "aria-pressed": "false", onclick: () => { state.gate = !state.gate; where.setAttribute("aria-pressed", String(state.gate)); paint(); } }, "Where it looked");
 
+  const pages = [["Previous", -1], ["Next", 1]].map(([words, by]) => element("button", { type: "button", onclick: () => model.send({ do: "turn", by }) }, words));
+
   el.append(element("div", { class: "fh-desk" },
     element("div", {}, element("div", { class: "fh-eye" }, eye, over),
       element("div", { class: "fh-row" },
-        element("button", { type: "button", onclick: () => model.send({ do: "turn", by: -1 }) }, "Previous"), title,
-        element("button", { type: "button", onclick: () => model.send({ do: "turn", by: 1 }) }, "Next"), compare, where), say),
+        pages[0], title, pages[1], compare, where), say),
     element("div", {}, layers,
       element("fieldset", {}, element("legend", {}, "Grade"), bars, element("label", {}, "Yours", grade)),
       element("fieldset", {}, element("legend", {}, "Which lesion counted"), shares),
@@ -118,7 +119,7 @@ function render({ model, el }) {
 
   let last = null;
   over.addEventListener("pointerdown", (event) => {
-    if (model.get("busy")) return;
+    if (state.busy) return;
     over.setPointerCapture(event.pointerId);
     state.undo.push(painted.map((one) => ({ positive: one.positive.slice(), negative: one.negative.slice() })));
     if (state.undo.length > 20) state.undo.shift();
@@ -164,21 +165,25 @@ function render({ model, el }) {
     bars.replaceChildren(...(view.grades ?? []).map((p, g) => bar(`grade ${g}`, p)));
     shares.replaceChildren(...(view.shares ?? []).map((p, k) => bar(model.get("kinds")[k][0], p)));
     title.textContent = ` ${model.get("number") + 1} of ${model.get("count")} `;
-    say.textContent = model.get("busy") ? "Learning …" : model.get("message");
-    submit.disabled = model.get("busy");
+    say.textContent = state.busy ? "Learning …" : model.get("message");
+    submit.disabled = state.busy;
+    for (const button of pages) button.disabled = state.busy;
     compare.disabled = !model.get("before").grades;
   }
 
   async function read(which) {
-    const view = model.get(which);
-    state.layers[which] = await Promise.all((view.layers ?? []).map((address) => grey(address, size())));
-    state.gates[which] = view.gate ? await grey(view.gate, size()) : undefined;
+    const view = model.get(which), turn = state.turn;
+    const layers = await Promise.all((view.layers ?? []).map((address) => grey(address, size())));
+    const gate = view.gate ? await grey(view.gate, size()) : undefined;
+    if (turn !== state.turn) return; // a later picture has come
+    state.layers[which] = layers;
+    state.gates[which] = gate;
     fill();
     paint();
   }
 
   async function turn() {
-    const n = size();
+    const n = size(), turn = state.turn += 1;
     for (const canvas of [eye, over]) { canvas.width = n; canvas.height = n; }
     painted = blank();
     Object.assign(state, { clicks: 0, began: Date.now(), undo: [], old: false });
@@ -187,6 +192,7 @@ function render({ model, el }) {
     const image = new Image();
     image.src = model.get("picture");
     await image.decode();
+    if (turn !== state.turn) return;
     eye.getContext("2d").drawImage(image, 0, 0, n, n);
     await Promise.all([read("now"), read("before")]);
   }
@@ -198,18 +204,28 @@ function render({ model, el }) {
       for (const name of ["positive", "negative"]) { const found = runs(painted[k][name]); if (found.length) said[name] = found; }
       if (Object.keys(said).length) lesions[short] = said;
     });
-    submit.disabled = true;
-    say.textContent = "Learning …";
+    state.busy = true;
+    fill();
     model.send({ do: "submit", record: {
       image: model.get("name"), round: 1, size: size(), grade: grade.value === "" ? null : Number(grade.value), lesions, source: "expert", clicks: state.clicks,
     } });
   }
 
-  model.on("change:picture", turn);
-  model.on("change:now", () => read("now"));
-  model.on("change:before", () => read("before"));
-  for (const name of ["busy", "message"]) model.on(`change:${name}`, fill);
+  function answered() {
+    state.busy = false;
+    if (model.get("message").startsWith("Learned")) { // what was painted is taught: a second press teaches nothing twice
+      painted = blank();
+      Object.assign(state, { clicks: 0, began: Date.now(), undo: [] });
+      grade.value = "";
+    }
+    fill();
+    paint();
+  }
+
+  const listeners = [["change:picture", turn], ["change:now", () => read("now")], ["change:before", () => read("before")], ["change:message", fill], ["change:answers", answered]];
+  for (const [name, handler] of listeners) model.on(name, handler);
   turn();
+  return () => { for (const [name, handler] of listeners) model.off(name, handler); };
 }
 
 export default { render };

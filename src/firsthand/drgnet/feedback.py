@@ -5,6 +5,7 @@ The paper's abstract fixes the principle only; records, journal and expert are o
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from dataclasses import dataclass, field
@@ -16,19 +17,21 @@ from jsonschema import Draft202012Validator
 from scipy import ndimage
 
 from firsthand.data.lesions import KINDS
+from firsthand.drgnet.losses import MEANT
 from firsthand.errors import UserError
 
 SOURCES = ("expert", "simulated")
-RUNS = {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": 400_000}
+MOST_RUNS = 400_000
+RUNS = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 2**30}, "maxItems": MOST_RUNS}
 #: What a record must look like. Masks are lengths of runs, line by line: of nothing, then of lesion, and so on.
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["image", "round", "size", "grade", "lesions", "source"],
     "properties": {
-        "image": {"type": "string", "pattern": "^[0-9a-zA-Z_.-]{1,80}$"},
+        "image": {"type": "string", "pattern": r"\A[0-9a-zA-Z_.-]{1,80}\Z"},
         "round": {"type": "integer", "minimum": 0},
-        "size": {"type": "integer", "minimum": 8, "maximum": 4096},
+        "size": {"type": "integer", "minimum": 8, "maximum": 2048},
         "grade": {"enum": [0, 1, 2, 3, 4, None]},
         "source": {"enum": list(SOURCES)},
         "clicks": {"type": "integer", "minimum": 0},
@@ -36,7 +39,7 @@ SCHEMA: dict[str, Any] = {
             "type": "object",
             "additionalProperties": False,
             "patternProperties": {
-                f"^({'|'.join(KINDS)})$": {
+                rf"\A({'|'.join(KINDS)})\Z": {
                     "type": "object",
                     "additionalProperties": False,
                     "properties": {"positive": RUNS, "negative": RUNS, "presence": {"enum": ["yes", "no", None]}},
@@ -133,13 +136,14 @@ class Feedback:
         if problem is not None:
             place = "/".join(str(part) for part in problem.absolute_path) or "the top"
             raise UserError(f"In {where}, {place}: {problem.message[:120]}.")
-        found = cls.empty(record["image"], record["round"], record["size"], grade=record["grade"])
-        found.source, found.clicks = record["source"], record.get("clicks", 0)
+        grade = None if record["grade"] is None else int(record["grade"])  # JSON's 2.0 is an integer too
+        found = cls.empty(record["image"], int(record["round"]), int(record["size"]), grade=grade)
+        found.source, found.clicks = record["source"], int(record.get("clicks", 0))
         for number, kind in enumerate(KINDS):
             said = record["lesions"].get(kind, {})
             try:
-                found.positive[number] = from_runs(said.get("positive", []), found.size)
-                found.negative[number] = from_runs(said.get("negative", []), found.size)
+                found.positive[number] = from_runs([int(n) for n in said.get("positive", [])], found.size)
+                found.negative[number] = from_runs([int(n) for n in said.get("negative", [])], found.size)
             except ValueError as error:
                 raise UserError(f"In {where}, {kind}: {error}") from error
             if said.get("presence") is not None:
@@ -164,11 +168,18 @@ class Journal:
 
     def __init__(self, file: str | Path) -> None:
         self.file = Path(file)
+        self.problems: list[str] = []
         self.file.parent.mkdir(parents=True, exist_ok=True)
 
     def append(self, feedback: Feedback) -> None:
-        """Write one record."""
-        line = json.dumps(feedback.to_record(), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        """Write one record.
+
+        Raises:
+            UserError: it could not be read again.
+        """
+        record = feedback.to_record()
+        Feedback.from_record(record, "the feedback")
+        line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         with self.file.open("ab+") as journal:
             end = journal.seek(0, os.SEEK_END)
             if end and not self._ends_whole(journal, end):
@@ -183,22 +194,20 @@ class Journal:
         return bool(journal.read(1) == b"\n")
 
     def read(self) -> list[Feedback]:
-        """All records.
-
-        Raises:
-            UserError: a whole line that is no record; a line that a kill cut off is passed over.
-        """
-        if not self.file.is_file():
-            return []
+        """All records that can be read; `problems` then says what is wrong with every other line."""
+        self.problems = []
         found = []
-        for number, line in enumerate(self.file.read_bytes().split(b"\n"), 1):
+        lines = self.file.read_bytes().split(b"\n") if self.file.is_file() else []
+        for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
+            where = f"{self.file.name}, line {number}"
             try:
-                record = json.loads(line)
-            except ValueError:  # also bytes that are no text
-                continue  # cut off
-            found.append(Feedback.from_record(record, f"{self.file.name}, line {number}"))
+                found.append(Feedback.from_record(json.loads(line), where))
+            except UserError as error:
+                self.problems.append(str(error))
+            except (ValueError, RecursionError):  # also bytes that are no text
+                self.problems.append(f"{where} is no record; a kill may have cut it off.")
         return found
 
 
@@ -212,14 +221,15 @@ class Expert:
     Attributes:
         kind: "masks" (whole components), "clicks" (discs of RADIUS), "flags" (which lesions there are), "grade" (that
             alone), or "none".
-        corrections: of masks or clicks a picture. noise: chance of every correction, and of the grade, to be wrong.
-        threshold: probability from which the model's answer counts as lesion, by kind.
+        corrections: of masks or clicks a picture. noise: chance of every correction, and of the grade, to be wrong; a
+            wrong one always contradicts the truth.
+        threshold: probability from which the model's answer counts as lesion; that of equal odds behind its weights.
     """
 
     kind: str = "masks"
     corrections: int = 5
     noise: float = 0.0
-    threshold: tuple[float, ...] = (0.5,) * len(KINDS)
+    threshold: float = MEANT
 
 
 RADIUS = 3  # pixels of a click
@@ -238,15 +248,16 @@ def _components(wrong: np.ndarray) -> list[tuple[int, np.ndarray]]:
 
 
 def _mistakes(probability: np.ndarray, truth: np.ndarray, expert: Expert) -> list[tuple[int, bool, np.ndarray]]:
-    """(kind, is it missed, where), the largest first; both sorts of mistake of every kind are looked at in turn."""
+    """(kind, is it missed, where): in turn the largest missed and the largest false part of every kind, so that small
+    lesions are not drowned by large ones."""
     queues = []
     for kind in range(len(KINDS)):
-        said = probability[kind] >= expert.threshold[kind]
+        said = probability[kind] >= expert.threshold
         for missed, wrong in ((True, truth[kind] & ~said), (False, said & ~truth[kind])):
             parts = sorted(_components(wrong), key=lambda part: -part[0])[: expert.corrections]
-            queues.append([(size, kind, missed, where) for size, where in parts])
-    found = sorted((part for queue in queues for part in queue), key=lambda part: -part[0])
-    return [(kind, missed, where) for _, kind, missed, where in found[: expert.corrections]]
+            queues.append([(kind, missed, where) for _, where in parts])
+    turns = itertools.zip_longest(*sorted(queues, key=lambda queue: -queue[0][2].sum() if queue else 0))
+    return [part for turn in turns for part in turn if part is not None][: expert.corrections]
 
 
 def simulated(
@@ -265,36 +276,51 @@ def simulated(
         return found
     found.grade = grade
     if rng.random() < expert.noise:
-        found.grade = int(np.clip(grade + rng.choice([-1, 1]), 0, 4))
+        found.grade = int(rng.choice([other for other in (grade - 1, grade + 1) if 0 <= other <= 4]))
     if expert.kind == "flags":
         for place, name in enumerate(KINDS):
             found.presence[name] = bool(truth[place].any()) ^ bool(rng.random() < expert.noise)
         found.clicks = len(KINDS)
     elif expert.kind in ("masks", "clicks"):
         for kind, missed, where in _mistakes(probability, truth, expert):
-            _say(found, kind, missed, where, expert, rng)
+            _say(found, kind, missed, where, truth, expert, rng)
     elif expert.kind != "grade":
         raise ValueError(f"Unknown expert {expert.kind!r}: choose masks, clicks, flags, grade or none.")
     found.negative &= ~found.positive
     return found
 
 
-def _say(found: Feedback, kind: int, missed: bool, where: np.ndarray, expert: Expert, rng: np.random.Generator) -> None:
-    """One correction, perhaps wrong: the wrong kind, a sloppy outline, or a spot where nothing is."""
+def _say(
+    found: Feedback, kind: int, missed: bool, where: np.ndarray, truth: np.ndarray, expert: Expert,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """One correction, perhaps a wrong one."""
     if rng.random() < expert.noise:
-        sort = rng.integers(3)
-        if sort == 0:
-            kind = int((kind + rng.integers(1, len(KINDS))) % len(KINDS))
-        elif sort == 1:
-            where = ndimage.binary_dilation(where, iterations=2)
-        else:
-            where = _disc(found.size, tuple(rng.integers(0, found.size, 2)), 4)  # type: ignore[arg-type]
-    if expert.kind == "clicks":
+        kind, missed, where = _wrong(kind, where, truth, rng)
+    if expert.kind == "clicks" and where.any():
         spots = np.argwhere(where)
         middle = spots[np.abs(spots - spots.mean(0)).sum(1).argmin()]
-        where = _disc(found.size, (int(middle[0]), int(middle[1])), RADIUS)
+        where = where & _disc(found.size, (int(middle[0]), int(middle[1])), RADIUS)
     (found.positive if missed else found.negative)[kind] |= where
     found.clicks += 1
+
+
+def _wrong(kind: int, where: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> tuple[int, bool, np.ndarray]:
+    """A correction that contradicts the truth: a lesion denied, one of another kind, a sloppy outline, a lesion where
+    there is none."""
+    size = len(where)
+    sort = rng.integers(4)
+    parts = _components(truth[kind])
+    if sort == 0 and parts:
+        return kind, False, parts[int(rng.integers(len(parts)))][1]
+    if sort == 1:
+        other = int((kind + rng.integers(1, len(KINDS))) % len(KINDS))
+        return other, True, where & ~truth[other]
+    if sort == 2:
+        return kind, True, ndimage.binary_dilation(where | truth[kind], iterations=2) & ~truth[kind]
+    free = np.argwhere(~ndimage.binary_dilation(truth.any(0), iterations=5))
+    centre = free[int(rng.integers(len(free)))] if len(free) else np.array([0, 0])
+    return kind, True, _disc(size, (int(centre[0]), int(centre[1])), 4) & ~truth[kind]
 
 
 def summary(records: list[Feedback]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,15 +14,19 @@ from firsthand.data.fundus import Fundus, fundi, fundus
 from firsthand.data.lesions import KINDS, NAMES
 from firsthand.drgnet import film, runs
 from firsthand.drgnet.explain import gate_map
+from firsthand.drgnet.losses import MEANT
 from firsthand.drgnet.network import Grading
-from firsthand.drgnet.runs import ADAPTED
 from firsthand.drgnet.system import DRGNet, lesion_probabilities, unit
 from firsthand.kit import evidence
 from firsthand.kit.style import FAINT, PALETTE, bare
 
 COLOURS = ("#e63c3c", "#2878ff", "#fad228", "#3cd2a0")  # of KINDS, as on the desk
 ERASED = ("nothing", *NAMES, "all lesions")
-WAYS = dict(zip(("no adaptation", "Wasserstein", "adversarial entropy", "both"), ADAPTED, strict=True))
+WAYS = dict(zip(("no adaptation", "Wasserstein", "adversarial entropy", "both"), film.WAYS, strict=True))
+READ = 45  # the picture that opens the chapter: all four lesions
+ERASED_FROM = (45, 34, 59)  # pictures that are severe by their haemorrhages, with all four lesions
+FIELDS = {"MA": "ma", "HE": "he_quadrants", "EX": "ex", "SE": "se"}
+NONE = {"MA": 0, "HE": (0, 0, 0, 0), "EX": 0, "SE": 0}
 GRADES = ("none", "mild", "moderate", "severe", "proliferative")
 
 
@@ -51,10 +56,10 @@ def _outlines(ax: plt.Axes, masks: torch.Tensor, style: str = "solid") -> None:
             ax.contour(mask.astype(float), [0.5], colors=colour, linewidths=1.0, linestyles=style)
 
 
-def show_marked(ax: plt.Axes, image: torch.Tensor, masks: torch.Tensor, title: str) -> None:
-    """A picture with the outlines of lesions, bool (4, s, s)."""
+def show_marked(ax: plt.Axes, image: torch.Tensor, probability: torch.Tensor, title: str) -> None:
+    """A picture with the outlines of what a system marks in it, from probabilities (4, s, s)."""
     _picture(ax, image, title)
-    _outlines(ax, masks)
+    _outlines(ax, probability > MEANT)
 
 
 def copied(system: DRGNet) -> DRGNet:
@@ -69,7 +74,7 @@ def draw_reading(seed: int) -> Figure:
     fig, axes = plt.subplots(1, 4, figsize=(12.4, 3.3), gridspec_kw={"width_ratios": (1, 1, 1, 0.8)})
     _picture(axes[0], one.image, "the picture")
     _picture(axes[1], one.image, "lesions that it marks")
-    _outlines(axes[1], lesions[0] > 0.5)
+    _outlines(axes[1], lesions[0] > MEANT)
     _looked(axes[2], one, grading)
     _grades(axes[3], grading, one.grade)
     return fig
@@ -103,6 +108,7 @@ def draw_rounds(what: str, ax: plt.Axes) -> None:
     for colour, (name, label) in zip(PALETTE, words.items(), strict=False):
         curve = curves[f"{name}-{what}"]
         values = np.array(curve["values"], dtype=float)
+        ax.plot(curve["x"], values.T, color=colour, linewidth=0.5, alpha=0.4, linestyle="-")
         ax.plot(curve["x"], np.nanmean(values, 0), color=colour, label=label)
     ax.set_xlabel("round")
 
@@ -130,7 +136,7 @@ def render_session(round: int, view: str) -> tuple[Figure, str]:
         _outlines(axes[1], one["said"] == 1)
         _outlines(axes[1], one["said"] == 2, "dotted")
     else:
-        _outlines(axes[1], one[view] > 127)
+        _outlines(axes[1], one[view] > 255 * MEANT)
     handles = [plt.Line2D([], [], color=colour, label=name) for colour, name in zip(COLOURS, NAMES, strict=True)]
     fig.legend(handles=handles, loc="lower center", ncols=4, frameon=False, fontsize=8)
     scores = film.shipped("drgnet")["session.scores"]
@@ -146,12 +152,13 @@ def render_erased(picture: int, erased: str) -> tuple[Figure, str]:
     """The attention explorer: what the system says of a picture from which one kind of lesion is taken out.
 
     Args:
-        picture: number of the picture.
+        picture: 1 to 3.
         erased: of ERASED.
     """
     without = {"nothing": (), "all lesions": KINDS}.get(erased, (dict(zip(NAMES, KINDS, strict=True)).get(erased, ""),))
-    one = fundus(70_000 + picture, grade=3, without=without)
+    one = fundus(ERASED_FROM[picture - 1], grade=3, without=without)
     _, grading = _graded(one)
+    left = replace(one.findings, **{FIELDS[kind]: NONE[kind] for kind in without}).grade  # type: ignore[arg-type]
     fig, axes = plt.subplots(1, 4, figsize=(12.4, 3.3), gridspec_kw={"width_ratios": (1, 1, 0.7, 0.8)})
     _picture(axes[0], one.image, f"without {erased}" if erased != "nothing" else "as it is")
     _looked(axes[1], one, grading)
@@ -160,10 +167,10 @@ def render_erased(picture: int, erased: str) -> tuple[Figure, str]:
     axes[2].set_xticks(np.arange(len(KINDS)), KINDS)
     axes[2].set_ylim(0, 1)
     axes[2].set_title("which counted")
-    _grades(axes[3], grading, one.grade)
+    _grades(axes[3], grading, left)
     said = int(grading.logits.argmax())
     sure = 100 * float(grading.logits.softmax(1)[0, said])
-    return fig, f"Picture {picture} without {erased}: grade {said}, with {sure:.0f} %."
+    return fig, f"Picture {picture} without {erased}: grade {said}, with {sure:.0f} %; by the rule it is {left}."
 
 
 def render_camera(camera: float, way: str) -> tuple[Figure, str]:
@@ -193,6 +200,6 @@ def render_camera(camera: float, way: str) -> tuple[Figure, str]:
 
 
 __all__ = [
-    "ERASED", "WAYS", "copied", "draw_reading", "draw_real", "draw_rounds", "render_camera", "render_erased",
+    "ERASED", "READ", "WAYS", "copied", "draw_reading", "draw_real", "draw_rounds", "render_camera", "render_erased",
     "render_session", "show_marked",
 ]  # fmt: skip

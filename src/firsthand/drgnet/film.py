@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import copy
 import time
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +15,12 @@ from torch import Tensor
 
 from firsthand.data.fundus import SIZE, fundi
 from firsthand.drgnet import runs
+from firsthand.drgnet.feedback import Expert
+from firsthand.drgnet.interaction import interact
 from firsthand.drgnet.losses import self_information
-from firsthand.drgnet.runs import ADAPTED, FULL, Study
+from firsthand.drgnet.runs import FULL
 from firsthand.drgnet.system import DRGNet, gathered, lesion_probabilities
+from firsthand.drgnet.training import Terms
 from firsthand.kit.evidence import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.weights import ship, shipped
@@ -25,6 +30,7 @@ SEED = 0
 CROP = 128  # pixels of a recorded picture that are kept, around its largest correction
 DIAL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 DIALLED = 24  # pictures at every place of the dial
+WAYS = ("source", "wasserstein", "adversarial", "both")
 SYSTEM = "system."
 
 
@@ -41,10 +47,17 @@ def _corner(said: Tensor) -> tuple[int, int]:
 
 def session() -> dict[str, Tensor]:
     """Of every round of the recorded session the picture with most corrections: "session.<round>.<what>"."""
-    rounds, scores, _ = runs.interaction(Study(), SEED)
-    first = runs.scored(FULL, "other test", SEED)
-    found = {"session.scores": torch.tensor([[one.mean, one.kappa] for one in (first, *scores)])}
+    learner, test = copy.deepcopy(runs.system(FULL, SEED)), runs.pictures("other test", SEED)
+    scores = [runs.score_of(learner, test)]
+    rounds = interact(
+        learner, runs.pictures("train", SEED), runs.pictures("pool", SEED), Expert(), rounds=runs.ROUNDS,
+        pictures=runs.PICTURES, how=replace(runs.ROUND, terms=Terms(erasure=0.0)), seed=SEED,
+        after=lambda _: scores.append(runs.score_of(learner, test)),
+    )  # fmt: skip
+    found = {"session.scores": torch.tensor([[one.mean, one.kappa] for one in scores])}
     for one in rounds:
+        assert one.before is not None
+        assert one.after is not None
         place = max(range(len(one.chosen)), key=lambda k, one=one: one.feedback[k].pixels)  # type: ignore[misc]
         feedback = one.feedback[place]
         said = torch.from_numpy(feedback.positive).to(torch.uint8) + 2 * torch.from_numpy(feedback.negative).to(
@@ -68,8 +81,8 @@ def cameras() -> dict[str, Tensor]:
         gathered(fundi(runs.SETS["other test"][0] + 100_000 * (SEED + 1), DIALLED, camera=camera)) for camera in DIAL
     ]
     table, maps = [], []
-    for name in ADAPTED:
-        net = runs.adapted(name, SEED)[0]
+    for name in WAYS:
+        net = runs.adapted(name, SEED)
         line, shown = [], []
         for data in sets:
             probability = lesion_probabilities(net, data.images)

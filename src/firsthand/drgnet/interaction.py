@@ -14,13 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from firsthand.data.lesions import KINDS
+from firsthand.data.retinas import field_of_view
 from firsthand.drgnet.feedback import Expert, Feedback, simulated
-from firsthand.drgnet.losses import entropy, segmentation_loss
+from firsthand.drgnet.losses import MEANT, entropy, segmentation_loss
 from firsthand.drgnet.system import DRGNet, Retinas, lesion_probabilities, predicted_grades, unit
-from firsthand.drgnet.training import Terms, cut_out, grading_terms
+from firsthand.drgnet.training import Terms, chances, cut_out, grading_terms
 
 SMOOTHING = 0.1  # of a corrected grade
 UNSURE = (0.3, 0.7)  # the old model teaches nothing where its probability lies between
+SURELY_NOT = 0.1  # probability below which a pixel is background for sure
 TOP = 0.01  # share of the pixels of which one at least is lesion where a lesion is said to be present
 
 
@@ -52,7 +54,7 @@ class Lesson:
 
     Attributes:
         images: uint8 (n, 3, s, s). hard: (n, 4, s, s), 1 lesion, 0 not, where `edited` (bool) is set.
-        soft: (n, 4, s, s), what the old model said. grades: (n,), -1 where nobody said.
+        soft: (n, 4, s, s), what the old model said. retina: bool (n, s, s). grades: (n,), -1 where nobody said.
         presence: (n, 4), 1 present, 0 absent, -1 unknown.
     """
 
@@ -60,6 +62,7 @@ class Lesson:
     hard: Tensor
     edited: Tensor
     soft: Tensor
+    retina: Tensor
     grades: Tensor
     presence: Tensor
 
@@ -70,7 +73,7 @@ def lesson_of(images: Tensor, soft: Tensor, feedback: Sequence[Feedback]) -> Les
     negative = torch.from_numpy(np.stack([one.negative for one in feedback]))
     said = [[one.presence.get(kind) for kind in KINDS] for one in feedback]
     return Lesson(
-        images, positive.float(), positive | negative, soft,
+        images, positive.float(), positive | negative, soft, field_of_view(images),
         torch.tensor([-1 if one.grade is None else one.grade for one in feedback]),
         torch.tensor([[-1 if flag is None else int(flag) for flag in line] for line in said]),
     )  # fmt: skip
@@ -87,18 +90,21 @@ def lesson_loss(logits: Tensor, lesson: Lesson, rows: Tensor, how: Update) -> Te
         weight = weight * (loss.detach() <= limit)
     sure = ~edited & ((soft < UNSURE[0]) | (soft > UNSURE[1]))
     total = (weight * loss).sum() / edited.sum().clamp_min(1) + (how.kept * sure * loss).sum() / sure.sum().clamp_min(1)
-    return total + _flags(logits, lesson.presence[rows].to(device))
+    return total + _flags(logits, lesson.presence[rows].to(device), lesson.retina[rows].to(device))
 
 
-def _flags(logits: Tensor, presence: Tensor) -> Tensor:
-    """A lesion that is present lights up somewhere, one that is absent nowhere."""
-    flat = logits.flatten(2)
-    some = -F.logsigmoid(flat.topk(max(1, int(TOP * flat.shape[2])), dim=2).values).mean(2)
+def _flags(logits: Tensor, presence: Tensor, retina: Tensor) -> Tensor:
+    """A lesion that is present lights up at one place at least, -log(1 - prod (1 - p)); one that is absent nowhere."""
+    flat = logits.masked_fill(~retina.unsqueeze(1), -30.0).flatten(2)
+    top = flat.topk(max(1, int(TOP * flat.shape[2])), dim=2).values
+    some = -torch.log(-torch.expm1(-F.softplus(top).sum(2)).clamp_max(-1e-6))
     none = -F.logsigmoid(-flat).mean(2)
     return ((presence == 1) * some + (presence == 0) * none).mean()
 
 
-def update(system: DRGNet, lesson: Lesson, data: Retinas, how: Update, *, seed: int = 0) -> list[float]:
+def update(
+    system: DRGNet, lesson: Lesson, data: Retinas, how: Update, *, seed: int | tuple[int, ...] = 0
+) -> list[float]:
     """Update segmenter and grader in place, batch norm's statistics as they are; returns the losses.
 
     Args:
@@ -108,7 +114,8 @@ def update(system: DRGNet, lesson: Lesson, data: Retinas, how: Update, *, seed: 
         how: the recipe.
         seed: of batches.
     """
-    rng, generator = np.random.default_rng([seed, 71]), torch.Generator().manual_seed(seed)
+    rng, generator = np.random.default_rng([*np.atleast_1d(seed), 71]), torch.Generator()
+    generator.manual_seed(int(rng.integers(2**31)))
     device = next(system.parameters()).device
     optimizer = torch.optim.Adam(system.parameters(), lr=how.lr)
     half, losses = how.batch // 2, []
@@ -135,8 +142,10 @@ def _lesson_step(system: DRGNet, lesson: Lesson, rows: Tensor, how: Update) -> T
     total = lesson_loss(logits, lesson, rows, how)
     if graded.any():
         chosen = graded.to(device)
-        lesions, grades = logits.sigmoid().detach()[chosen], lesson.grades[rows][graded].to(device)
-        masks = lesions > 0.5
+        # Gradients of the grade reach the segmenter: a grade alone teaches both.
+        lesions, grades = logits.sigmoid()[chosen], lesson.grades[rows][graded].to(device)
+        said, edited = (part[rows][graded].to(device) for part in (lesson.hard, lesson.edited))
+        masks = torch.where(edited, said > 0.5, lesions.detach() >= MEANT)
         total = total + grading_terms(
             system.grader, images[chosen], lesions, masks, grades, how.terms, smoothing=SMOOTHING
         )
@@ -147,7 +156,7 @@ def _replay_step(
     system: DRGNet, data: Retinas, rows: np.ndarray, how: Update, generator: torch.Generator
 ) -> Tensor:  # fmt: skip
     device = next(system.parameters()).device
-    images, masks, _ = cut_out(data, rows, how.crop, generator)
+    images, masks, _ = cut_out(data, rows, how.crop, chances(len(rows), generator))
     total = segmentation_loss(system.segmenter(images.to(device)), masks.to(device))
     whole = unit(data.images[rows]).to(device)
     with torch.no_grad():
@@ -161,13 +170,15 @@ def _replay_step(
 
 @torch.no_grad()
 def uncertainty(probability: Tensor, grades: Tensor, retina: Tensor) -> Tensor:
-    """Mean entropy of the lesions' pixels within the retina, plus that of the grade: (N,) in bits.
+    """How unsure the system is of each picture, (N,): its rank by the mean entropy of the lesions' pixels within the
+    retina plus its rank by the entropy of the grade, since the one is a hundredth of the other.
 
     Args:
         probability: (N, 4, s, s). grades: probabilities (N, 5). retina: bool (N, s, s).
     """
     pixels = torch.stack([entropy(p[None], r[None]) for p, r in zip(probability, retina, strict=True)])
-    return pixels + torch.special.entr(grades).sum(1) / float(np.log(2))
+    ranks = [values.argsort().argsort().float() for values in (pixels, torch.special.entr(grades).sum(1))]
+    return ranks[0] + ranks[1]
 
 
 @dataclass
@@ -176,16 +187,16 @@ class Round:
 
     Attributes:
         number: from 1. chosen: rows of the pool. feedback: on them. moved: mean change of the probability of pixels
-            that nobody corrected, on the corrected pictures.
-        before, after: probabilities (n, 4, s, s) on them before and after the update, in half precision.
+            that nobody corrected and that were not surely background (from 0.1 on), on the corrected pictures.
+        before, after: probabilities (n, 4, s, s) before and after the update on them, in half precision; or None.
     """
 
     number: int
     chosen: list[int]
     feedback: list[Feedback]
     moved: float
-    before: Tensor
-    after: Tensor
+    before: Tensor | None
+    after: Tensor | None
 
 
 def interact(
@@ -228,9 +239,10 @@ def interact(
         left = [row for row in left if row not in rows]
         fresh = lesson_of(pool.images[rows], probability[places], feedback)
         lessons = fresh if lessons is None else _joined(lessons, fresh)
-        update(system, _spoken(lessons), data, how, seed=seed + number)
+        update(system, _spoken(lessons), data, how, seed=(seed, number))
         now = lesion_probabilities(system.segmenter, fresh.images)
-        moved = float((now - fresh.soft).abs()[~fresh.edited].mean())
+        open_ones = ~fresh.edited & (fresh.soft > SURELY_NOT)
+        moved = float((now - fresh.soft).abs()[open_ones].mean()) if open_ones.any() else 0.0
         found.append(Round(number, rows, feedback, moved, fresh.soft.half(), now.half()))
         if after is not None:
             after(found[-1])

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 POSITIVE = 10.0  # weight of a lesion pixel over a background one: the released 1.0 over 0.1
+MEANT = POSITIVE / (POSITIVE + 1)  # what a network so weighted says where a lesion is as likely as none
 SHARPNESS, CUT = 100.0, 0.25  # of the soft mask over an explanation map (released)
 
 
@@ -40,6 +41,13 @@ def self_information(probability: Tensor) -> Tensor:
     """
     both = torch.stack([probability, 1 - probability], 1)
     return -torch.special.xlogy(both, both) / torch.log(both.new_tensor(2.0))
+
+
+def information_of(logits: Tensor) -> Tensor:
+    """`self_information` of logits, whose gradient is finite where a probability is 0 or 1 to rounding."""
+    p, n = logits.sigmoid(), (-logits).sigmoid()
+    bits = torch.stack([p * F.softplus(-logits), n * F.softplus(logits)], 1)
+    return bits / torch.log(bits.new_tensor(2.0))
 
 
 def entropy(probability: Tensor, where: Tensor | None = None) -> Tensor:
@@ -88,9 +96,15 @@ def erasure_loss(logits: Tensor, grades: Tensor, *, sign: str = "released") -> T
 
 
 def consistency_loss(explanation: Tensor, masks: Tensor) -> Tensor:
-    """One minus the soft Jaccard index of an explanation map (N, 1, h, w) and the union of lesions (N, K, h, w), over
-    pictures with a lesion (ours, after a term that the released code has commented out)."""
-    union = masks.to(explanation.dtype).amax(1, keepdim=True)
+    """One minus the soft Jaccard index of an explanation and the lesions, over pictures with a lesion.
+
+    Ours, after a term that the released code has commented out; on the explanation's own coarse grid, where a cell
+    counts as lesion if any pixel of it is, since lesions are much smaller than cells.
+
+    Args:
+        explanation: (N, 1, h, w) in [0, 1]. masks: (N, K, H, W).
+    """
+    union = F.adaptive_max_pool2d(masks.to(explanation.dtype).amax(1, keepdim=True), explanation.shape[-2:])
     both = (explanation * union).sum((1, 2, 3))
     either = (explanation + union - explanation * union).sum((1, 2, 3))
     has = union.amax((1, 2, 3)) > 0

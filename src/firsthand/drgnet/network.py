@@ -84,6 +84,9 @@ def gated_attention(low: Tensor, context: Tensor) -> Tensor:
     return scores.unsqueeze(1).sigmoid()
 
 
+GROUPS = 4  # of the grader's norms
+
+
 class Residual(nn.Module):
     """Two convolutions beside a shortcut; halves the sides where stride is 2."""
 
@@ -91,7 +94,7 @@ class Residual(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(inner, outer, 3, stride, 1, bias=False)
         self.second = nn.Conv2d(outer, outer, 3, 1, 1, bias=False)
-        self.norms = nn.ModuleList(nn.BatchNorm2d(outer) for _ in range(2))
+        self.norms = nn.ModuleList(nn.GroupNorm(GROUPS, outer) for _ in range(2))
         self.past = nn.Conv2d(inner, outer, 1, stride, bias=False) if stride > 1 or inner != outer else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -119,6 +122,9 @@ class Grading:
 class Grader(nn.Module):
     """A small residual network for grades, with attention to lesions at low and at high level.
 
+    Group norm where the release has batch norm: the network runs twice, on plain and on gated maps, and for the erasure
+    term on blacked-out pictures, whose statistics should not be mixed.
+
     Args:
         attention: "none", "low", "high" or "both".
         width: channels of the first map.
@@ -130,7 +136,7 @@ class Grader(nn.Module):
         if attention not in ATTENTION:
             raise ValueError(f"Unknown attention {attention!r}: choose one of {', '.join(ATTENTION)}.")
         self.low, self.by_lesion = attention in ("low", "both"), attention in ("high", "both")
-        self.stem = nn.Sequential(nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        self.stem = nn.Sequential(nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.GroupNorm(GROUPS, width), nn.ReLU())
         self.layers = nn.Sequential(
             nn.MaxPool2d(2), Residual(width, width), Residual(width, 2 * width, 2), Residual(2 * width, 4 * width, 2),
             Residual(4 * width, 8 * width, 2),
@@ -161,7 +167,8 @@ class Grader(nn.Module):
     def _by_lesion(self, high: Tensor, lesions: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """beta (N, 4), and the features of all lesions weighted by it (N, c)."""
         small = F.adaptive_max_pool2d(lesions, high.shape[-2:])  # a lesion is smaller than a cell: its peak counts
+        peak = small.amax((2, 3))
         within = torch.einsum("nchw,nkhw->nkc", high, small) / small.sum((2, 3)).clamp_min(1e-3).unsqueeze(-1)
         scores = torch.einsum("nkc,nc->nk", within, self.query(pooled)) / within.shape[-1] ** 0.5
-        shares = scores.softmax(1)
+        shares = (scores + peak.clamp_min(1e-4).log()).softmax(1)  # what is not there cannot count
         return shares, torch.einsum("nk,nkc->nc", shares, within)

@@ -18,7 +18,8 @@ from firsthand.data.lesions import KINDS
 from firsthand.drgnet.adaptation import Adaptation, adapt, colour_matched
 from firsthand.drgnet.feedback import Expert
 from firsthand.drgnet.interaction import Round, Update, interact
-from firsthand.drgnet.metrics import pixel_average_precision, quadratic_kappa
+from firsthand.drgnet.losses import MEANT
+from firsthand.drgnet.metrics import binned_average_precision, quadratic_kappa
 from firsthand.drgnet.network import Grader, UNet
 from firsthand.drgnet.system import DRGNet, Retinas, gathered, lesion_probabilities, predicted_grades, unit
 from firsthand.drgnet.training import Recipe, Terms, take_over, train_grader, train_segmenter, train_together
@@ -32,11 +33,12 @@ ROUND = Update(steps=20, batch=4)
 ROUNDS, PICTURES = 4, 5
 #: What is drawn for a seed: name to (first picture, how many, camera).
 SETS = {
-    "train": (0, 120, 0.0), "test": (2000, 80, 0.0), "other": (4000, 100, 1.0), "other test": (5000, 80, 1.0),
-    "pool": (6000, 60, 1.0),
+    "train": (0, 120, 0.0), "test": (2000, 80, 0.0), "test by B": (2000, 80, 1.0), "other": (4000, 100, 1.0),
+    "other test": (5000, 80, 1.0), "pool": (6000, 60, 1.0),
 }  # fmt: skip
 ADAPTED = {
-    "source": Adaptation(), "wasserstein": Adaptation(wasserstein=0.1), "adversarial": Adaptation(adversarial=0.01),
+    "source": Adaptation(), "watched": Adaptation(seen=True), "wasserstein": Adaptation(wasserstein=0.1),
+    "adversarial": Adaptation(adversarial=0.01),
     "both": Adaptation(wasserstein=0.1, adversarial=0.01),
 }  # fmt: skip
 
@@ -56,17 +58,21 @@ def _fresh(seed: int, outputs: int = len(KINDS)) -> UNet:
 
 @shared
 def segmenter(start: str, seed: int) -> UNet:
-    """A segmenter trained on camera A: "union" first on all lesions as one, or from "scratch", for as many steps."""
+    """A segmenter trained on camera A: "union" first on all lesions as one, or from "scratch", for as many steps.
+
+    Here and below batch norm is measured anew on the whole pictures that a network was trained on: crops around lesions
+    have other statistics.
+    """
     data = pictures("train", seed)
     if start == "scratch":
         net = _fresh(seed)
         train_segmenter(net, data, SCRATCH, seed=seed)
-        return net.eval()
+        return normed_anew(net, data.images)
     before = _fresh(seed, 1)
     train_segmenter(before, data, UNION, seed=seed, union=True)
     net = take_over(_fresh(seed), before)
     LOSSES[seed] = train_segmenter(net, data, LESIONS, seed=seed)
-    return net.eval()
+    return normed_anew(net, data.images)
 
 
 LOSSES: dict[int, list[float]] = {}  # of the segmenters that were trained here, for a card of weights
@@ -79,8 +85,8 @@ def losses_of(seed: int) -> list[float]:
 
 
 @shared
-def adapted(how: str, seed: int) -> tuple[UNet, float]:
-    """A segmenter that goes on with camera A's masks and camera B's pictures; and the critic's last distance.
+def adapted(how: str, seed: int) -> UNet:
+    """A segmenter that goes on with camera A's masks and camera B's pictures.
 
     Args:
         how: of ADAPTED; "oracle": camera B's masks are given as well.
@@ -89,9 +95,10 @@ def adapted(how: str, seed: int) -> tuple[UNet, float]:
     net, source, target = copy.deepcopy(segmenter("union", seed)), pictures("train", seed), pictures("other", seed)
     if how == "oracle":
         train_segmenter(net, both_sets(source, target), replace(ADAPT, batch=2 * ADAPT.batch), seed=seed)
-        return net.eval(), float("nan")
-    rivals = adapt(net, source, target, ADAPT, ADAPTED[how], seed=seed)
-    return net.eval(), float(np.mean(rivals.distance[-10:])) if rivals.distance else float("nan")
+    else:
+        adapt(net, source, target, ADAPT, ADAPTED[how], seed=seed)
+    images = source.images if how == "source" else torch.cat([source.images, target.images])
+    return normed_anew(net, images)
 
 
 def both_sets(first: Retinas, second: Retinas) -> Retinas:
@@ -116,8 +123,9 @@ def normed_anew(net: UNet, images: Tensor) -> UNet:
 
 
 def precisions(probability: Tensor, data: Retinas) -> np.ndarray:
-    """Average precision of every lesion, (4,)."""
-    return np.array([pixel_average_precision(probability[:, k], data.masks[:, k]) for k in range(len(KINDS))])
+    """Average precision of every lesion within the retina, (4,)."""
+    inside = [(probability[:, k][data.retina].half(), data.masks[:, k][data.retina]) for k in range(len(KINDS))]
+    return np.array([binned_average_precision(p, m) for p, m in inside])
 
 
 @shared
@@ -129,21 +137,21 @@ def seen(start: str, name: str, seed: int) -> Tensor:
 @shared
 def precision(start: str, name: str, seed: int) -> np.ndarray:
     """`precisions` of it."""
-    return precisions(seen(start, name, seed).float(), pictures(name, seed))
+    return precisions(seen(start, name, seed), pictures(name, seed))
 
 
 @shared
 def adapted_precision(how: str, seed: int) -> np.ndarray:
     """`precisions` on camera B's test; `how` as `adapted`, or "colour" (pictures matched to camera A's colours), "norm"
-    (batch norm measured anew on camera B's pictures), both without training."""
+    (batch norm measured anew on camera B's pictures), both for "source" and without training."""
     data = pictures("other test", seed)
     if how == "colour":
         images = colour_matched(data.images, data.retina, pictures("train", seed))
-        return precisions(lesion_probabilities(adapted("source", seed)[0], images), data)
+        return precisions(lesion_probabilities(adapted("source", seed), images), data)
     if how == "norm":
-        net = normed_anew(adapted("source", seed)[0], pictures("other", seed).images)
+        net = normed_anew(adapted("source", seed), pictures("other", seed).images)
         return precisions(lesion_probabilities(net, data.images), data)
-    return precisions(lesion_probabilities(adapted(how, seed)[0], data.images), data)
+    return precisions(lesion_probabilities(adapted(how, seed), data.images), data)
 
 
 # ------------------------------------------------------------------------------------------------- grades
@@ -208,28 +216,35 @@ def scored(kind: Kind, name: str, seed: int) -> Score:
     return score_of(system(kind, seed), pictures(name, seed))
 
 
-def lesion_counts(probability: Tensor, threshold: float = 0.5) -> np.ndarray:
-    """What a simple rival knows of a picture: number and area of what a segmenter marks, (N, 8), log(1 + n)."""
+def lesion_counts(probability: Tensor, threshold: float = MEANT) -> np.ndarray:
+    """What a simple rival knows of a picture, (N, 12): number and area of what a segmenter marks of every lesion, and
+    the number of haemorrhages in every quarter of the picture; log(1 + n)."""
     from scipy import ndimage
+
+    def parts(mask: np.ndarray) -> int:
+        return int(ndimage.label(mask, structure=np.ones((3, 3)))[1])
 
     rows = []
     for one in (probability >= threshold).numpy():
-        parts = [ndimage.label(mask, structure=np.ones((3, 3)))[1] for mask in one]
-        rows.append([*parts, *one.sum((1, 2)).tolist()])
+        half = one.shape[-1] // 2
+        bleeding = one[KINDS.index("HE")]
+        quarters = [bleeding[a : a + half, b : b + half] for a in (0, half) for b in (0, half)]
+        rows.append([*map(parts, one), *one.sum((1, 2)).tolist(), *map(parts, quarters)])
     return np.log1p(np.array(rows, dtype=float))
 
 
 @shared
 def counted_kappa(seed: int) -> float:
-    """Kappa of a logistic regression on the counts of the predicted lesions, on camera A's test."""
-    from sklearn.linear_model import LogisticRegression
+    """Kappa of a logistic regression on the counts of the predicted lesions, on camera A's test; its penalty chosen by
+    cross-validation."""
+    from sklearn.linear_model import LogisticRegressionCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     net = system(FULL, seed).segmenter
     train, test = (pictures(name, seed) for name in ("train", "test"))
     x, x_test = (lesion_counts(lesion_probabilities(net, data.images)) for data in (train, test))
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    model = make_pipeline(StandardScaler(), LogisticRegressionCV(Cs=8, cv=3, max_iter=2000, random_state=0))
     return quadratic_kappa(test.grades, model.fit(x, train.grades.numpy()).predict(x_test))
 
 
@@ -252,15 +267,33 @@ class Study:
     replay: bool = True
 
 
+FOLLOWED = (
+    Study(), Study(expert="clicks"), Study(expert="grade"), Study(expert="none"), Study(choose="random"),
+)  # fmt: skip
+
+
 @shared
-def interaction(study: Study, seed: int) -> tuple[list[Round], list[Score], Score]:
-    """Rounds, scores on camera B's test after each, and the last score on camera A's test."""
+def interaction(study: Study, seed: int) -> tuple[list[Round], list[Score], DRGNet]:
+    """Rounds, scores on camera B's test (after each round of those in FOLLOWED, else after the last), the system."""
     found, test = copy.deepcopy(system(study.kind, seed)), pictures("other test", seed)
     terms = Terms(erasure=0.0) if study.kind.terms else None
     scores: list[Score] = []
+
+    def after(one: Round) -> None:
+        one.before = one.after = None  # they are for the film
+        if study in FOLLOWED or one.number == ROUNDS:
+            scores.append(score_of(found, test))
+
     rounds = interact(
         found, pictures("train", seed), pictures("pool", seed), Expert(study.expert, noise=study.noise), rounds=ROUNDS,
         pictures=PICTURES, how=replace(ROUND, replay=study.replay, terms=terms), choose=study.choose, seed=seed,
-        after=lambda _: scores.append(score_of(found, test)),
+        after=after,
     )  # fmt: skip
-    return rounds, scores, score_of(found, pictures("test", seed))
+    return rounds, scores, found
+
+
+@shared
+def at_home(study: Study | None, seed: int) -> Score:
+    """On camera A's test, after an interaction or before all (None)."""
+    found = system(FULL, seed) if study is None else interaction(study, seed)[2]
+    return score_of(found, pictures("test", seed))

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from firsthand.drgnet.explain import grad_cam
+from firsthand.drgnet.explain import enlarged, grad_cam
 from firsthand.drgnet.losses import consistency_loss, erased, erasure_loss, grade_loss, segmentation_loss
 from firsthand.drgnet.network import Grader, UNet
 from firsthand.drgnet.system import DRGNet, Retinas, unit
@@ -50,11 +50,19 @@ class Terms:
 CENTRED = 0.5  # share of the crops that lie around a lesion, any kind that there is alike (ours: lesions are rare)
 
 
-def cut_out(data: Retinas, rows: Any, crop: int | None, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Pictures in [0, 1], masks and field of view of some rows: a part of each, mirrored at random."""
+def chances(count: int, generator: torch.Generator) -> Tensor:
+    """The chance that `cut_out` takes, for so many pictures."""
+    return torch.rand(count, 8, generator=generator)
+
+
+def cut_out(data: Retinas, rows: Any, crop: int | None, draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Pictures in [0, 1], masks and field of view of some rows: a part of each, mirrored.
+
+    Args:
+        data, rows: which pictures. crop: pixels a side; None: whole pictures. draws: from `chances`, a row each.
+    """
     images, masks, retina = data.images[rows], data.masks[rows], data.retina[rows]
     size = images.shape[-1] if crop is None else crop
-    draws = torch.rand(len(images), 8, generator=generator)
     found: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
     for place, draw in enumerate(draws.tolist()):
         top, left = _corner(masks[place], size, draw)
@@ -99,7 +107,8 @@ def train_segmenter(
 
     def loss(wrapped: nn.Module, share: Share) -> Tensor:
         rows = share.take(epoch_indices(share.step, recipe.batch, len(data), seed))
-        images, masks, _ = cut_out(data, rows, recipe.crop, share.generator())
+        draws = share.take(chances(recipe.batch, share.generator()))
+        images, masks, _ = cut_out(data, rows, recipe.crop, draws)
         device = next(wrapped.parameters()).device
         target = masks.any(1, keepdim=True) if union else masks
         return segmentation_loss(wrapped(images.to(device)).float(), target.to(device))
@@ -136,7 +145,7 @@ def train_grader(
         device = next(wrapped.parameters()).device
         images, seen = unit(data.images[rows]).to(device), lesions[rows].float().to(device)
         masks, grades = data.masks[rows].to(device), data.grades[rows].to(device)
-        mirror = torch.rand(len(rows), 2, generator=share.generator()) < 0.5
+        mirror = share.take(torch.rand(recipe.batch, 2, generator=share.generator())) < 0.5
         for axis in (0, 1):
             chosen = mirror[:, axis].to(device)
             for whole in (images, seen, masks):
@@ -158,13 +167,13 @@ def grading_terms(
         terms: None: the grade alone. smoothing: of labels.
     """
     grading = grader(images, lesions)
-    total = grade_loss(grading.logits, grades, smoothing=smoothing)
+    total = grade_loss(grading.logits.float(), grades, smoothing=smoothing)
     if terms is None or not (terms.erasure or terms.consistency):
         return total
-    found = grad_cam(grading, grades, images.shape[-1], create_graph=True)
+    found = grad_cam(grading, grades, create_graph=True)
     if terms.erasure:
-        again = grader(erased(images, found), lesions)
-        total = total + terms.erasure * erasure_loss(again.logits, grades, sign=terms.sign)
+        again = grader(erased(images, enlarged(found, images.shape[-1])), lesions)
+        total = total + terms.erasure * erasure_loss(again.logits.float(), grades, sign=terms.sign)
     if terms.consistency:
         total = total + terms.consistency * consistency_loss(found, masks)
     return total
@@ -183,7 +192,7 @@ def train_together(
         logits, grading = wrapped(images, joint=True)
         total = segmentation_loss(logits.float(), masks) + grade_loss(grading.logits.float(), grades)
         if terms is not None and terms.consistency:
-            found = grad_cam(grading, grades, images.shape[-1], create_graph=True)
+            found = grad_cam(grading, grades, create_graph=True)
             total = total + terms.consistency * consistency_loss(found, masks)
         return total
 

@@ -27,6 +27,8 @@ from firsthand.drgnet.interaction import Update, lesson_of, update
 from firsthand.drgnet.system import DRGNet, Retinas, lesion_probabilities, unit
 from firsthand.errors import UserError
 
+QUICK = Update(steps=20, batch=4)  # some seconds on a processor
+
 
 def _png(pixels: np.ndarray) -> str:
     """Pixels (h, w) or (h, w, 3) as a data address."""
@@ -76,7 +78,7 @@ class Corrector(anywidget.AnyWidget):
     now = traitlets.Dict().tag(sync=True)
     before = traitlets.Dict().tag(sync=True)
     message = traitlets.Unicode().tag(sync=True)
-    busy = traitlets.Bool(False).tag(sync=True)
+    answers = traitlets.Int(0).tag(sync=True)  # counts what was answered, so that the same message twice is noticed
 
     def __init__(
         self, system: DRGNet, data: Retinas, pictures: Retinas, journal: str | Path, *, how: Update | None = None,
@@ -84,10 +86,10 @@ class Corrector(anywidget.AnyWidget):
     ) -> None:  # fmt: skip
         super().__init__()
         self.system, self.data, self.pictures = system, data, pictures
-        self.journal, self.how, self.after = Journal(journal), how or Update(), after
-        self.said: list[Feedback] = []
-        self.soft: list[torch.Tensor] = []
-        self.rows: list[int] = []
+        self.journal, self.how, self.after = Journal(journal), how or QUICK, after
+        self.said: dict[
+            int, tuple[Feedback, torch.Tensor]
+        ] = {}  # by picture: the last that was said, and the old answer
         self.count, self.hashes = len(pictures), pictures.hashes()
         self.on_msg(self._told)
         self.show(0)
@@ -107,18 +109,20 @@ class Corrector(anywidget.AnyWidget):
         """A message from the desk: turn the page, or a submission."""
         try:
             if isinstance(content, dict) and content.get("do") == "turn":
-                self.show((self.number + int(content.get("by", 1))) % len(self.pictures))
+                self.show((self.number + (1 if content.get("by") == 1 else -1)) % len(self.pictures))
             elif isinstance(content, dict) and content.get("do") == "submit":
                 self.submit(content.get("record"))
-        except (UserError, ValueError, OSError) as error:
-            self.busy = False
-            self.message = str(error)
+        except Exception as error:  # the desk must stay usable, whatever happened
+            self.message = str(error) or type(error).__name__
+        finally:
+            self.answers += 1
 
     def submit(self, record: Any) -> None:
-        """Check a record, keep it in the journal, and learn from it and all before.
+        """Check a record, keep it in the journal, and learn from it and all before; one of the same picture replaces
+        the earlier one.
 
         Raises:
-            UserError: it is damaged, or of another picture.
+            UserError: it is damaged, of another picture, or empty.
         """
         feedback = Feedback.from_record(record, "the submission")
         if feedback.image != self.name or feedback.size != self.size:
@@ -126,17 +130,41 @@ class Corrector(anywidget.AnyWidget):
         if not (feedback.pixels or feedback.grade is not None or feedback.presence):
             raise UserError("Nothing was said: paint something or choose a grade.")
         self.journal.append(feedback)
-        self.busy = True
         image = self.pictures.images[self.number]
-        self.said.append(feedback)
-        self.soft.append(lesion_probabilities(self.system.segmenter, image[None])[0])
-        self.rows.append(self.number)
-        lesson = lesson_of(self.pictures.images[self.rows], torch.stack(self.soft), self.said)
-        update(self.system, lesson, self.data, self.how, seed=len(self.said))
+        old = self.said[self.number][1] if self.number in self.said else self._seen(image)
+        self.said[self.number] = feedback, old
+        self._learn()
         with self.hold_sync():
             self.before, self.now = self.now, view_of(self.system, image)
-            self.busy = False
             pictures = "picture" if len(self.said) == 1 else "pictures"
             self.message = f"Learned from {len(self.said)} corrected {pictures}; {feedback.pixels} pixels in this one."
         if self.after is not None:
             self.after(feedback)
+
+    def _seen(self, image: torch.Tensor) -> torch.Tensor:
+        return lesion_probabilities(self.system.segmenter, image[None])[0]
+
+    def _learn(self) -> None:
+        """Update on all that was said; if anything goes wrong the system is as before."""
+        rows = list(self.said)
+        feedback, old = ([self.said[row][part] for row in rows] for part in (0, 1))
+        lesson = lesson_of(self.pictures.images[rows], torch.stack(old), feedback)  # type: ignore[arg-type]
+        kept = {name: value.clone() for name, value in self.system.state_dict().items()}
+        try:
+            losses = update(self.system, lesson, self.data, self.how, seed=len(self.said))
+            if not np.isfinite(losses).all():
+                raise UserError("Learning failed: the loss is not finite. The system is as before.")
+        except Exception:
+            self.system.load_state_dict(kept)
+            raise
+
+    def replay(self) -> int:
+        """Take up what the journal holds of these pictures, as after a restart; returns how many records."""
+        found = [one for one in self.journal.read() if one.image in self.hashes and one.size == self.size]
+        for one in found:
+            row = self.hashes.index(one.image)
+            self.said[row] = one, self._seen(self.pictures.images[row])
+        if found:
+            self._learn()
+            self.show(self.number)
+        return len(found)
