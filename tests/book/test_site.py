@@ -184,3 +184,16 @@ def test_pages_are_light():
     for path in PAGES:
         assert (SITE / path).stat().st_size < 4_000_000, path
     assert sum(f.stat().st_size for f in Path(SITE).rglob("*") if f.is_file()) < 80_000_000
+
+
+def test_the_site_tells_no_hidden_test():
+    """Neither the pages nor the notebooks for download: the coursework's hidden tests are in no student's reach."""
+    if not SITE.is_dir():
+        pytest.skip("the site is not built: run `make book`")
+    told = [
+        file.relative_to(SITE).as_posix()
+        for kind in ("html", "ipynb", "js", "txt")
+        for file in SITE.rglob(f"*.{kind}")
+        if "_static/lib" not in file.as_posix() and re.search(r"def hidden_\d", file.read_text(encoding="utf-8"))
+    ]
+    assert told == []

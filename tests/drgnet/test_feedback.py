@@ -1,4 +1,4 @@
-"""Feedback: records, a journal that survives a kill, the simulated expert, and rounds of interaction."""
+"""Correction: records, a journal that survives a kill, the simulated expert, and rounds of interaction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from firsthand.drgnet.feedback import KINDS, Expert, Feedback, Journal, from_runs, simulated, summary, to_runs
+from firsthand.drgnet.feedback import KINDS, Correction, Expert, Journal, from_runs, simulated, summary, to_runs
 from firsthand.drgnet.interaction import Update, interact, lesson_loss, lesson_of, uncertainty, update
 from firsthand.drgnet.system import DRGNet, Retinas, lesion_probabilities
 from firsthand.errors import UserError
@@ -22,9 +22,9 @@ from firsthand.errors import UserError
 SIZE = 32
 
 
-def _feedback(seed: int = 0, **rest: object) -> Feedback:
+def _feedback(seed: int = 0, **rest: object) -> Correction:
     rng = np.random.default_rng(seed)
-    found = Feedback.empty(f"picture-{seed}", 1, SIZE, **rest)
+    found = Correction.empty(f"picture-{seed}", 1, SIZE, **rest)
     found.positive[:] = rng.random(found.positive.shape) < 0.1
     found.negative[:] = (rng.random(found.negative.shape) < 0.1) & ~found.positive
     found.presence = {"MA": True, "SE": False}
@@ -56,15 +56,15 @@ def test_masks_survive_as_runs(mask: np.ndarray) -> None:
 
 
 def test_numbers_that_json_calls_integers_become_integers() -> None:
-    record = Feedback.empty("one", 1, SIZE).to_record() | {"size": 32.0, "grade": 2.0}
-    found = Feedback.from_record(record | {"lesions": {"MA": {"positive": [1.0, 2.0]}}})
+    record = Correction.empty("one", 1, SIZE).to_record() | {"size": 32.0, "grade": 2.0}
+    found = Correction.from_record(record | {"lesions": {"MA": {"positive": [1.0, 2.0]}}})
     assert (found.size, found.grade, int(found.positive.sum())) == (32, 2, 2)
     assert isinstance(found.grade, int)
 
 
 def test_a_record_survives_json() -> None:
     one = _feedback(grade=3)
-    again = Feedback.from_record(json.loads(json.dumps(one.to_record())))
+    again = Correction.from_record(json.loads(json.dumps(one.to_record())))
     assert np.array_equal(again.positive, one.positive)
     assert np.array_equal(again.negative, one.negative)
     assert (again.grade, again.presence, again.clicks, again.image) == (3, one.presence, 3, one.image)
@@ -87,9 +87,9 @@ def test_a_record_survives_json() -> None:
     ],
 )
 def test_a_wrong_record_is_refused_in_one_sentence(change: dict, message: str) -> None:
-    record = {**Feedback.empty("one", 1, SIZE).to_record(), **change}
+    record = {**Correction.empty("one", 1, SIZE).to_record(), **change}
     with pytest.raises(UserError, match=message):
-        Feedback.from_record(record)
+        Correction.from_record(record)
 
 
 # ------------------------------------------------------------------------------------------------- journal
@@ -120,10 +120,10 @@ def test_a_killed_process_leaves_whole_records(tmp_path: Path) -> None:
     file = tmp_path / "journal.jsonl"
     code = (
         "import sys\n"
-        "from firsthand.drgnet.feedback import Feedback, Journal\n"
+        "from firsthand.drgnet.feedback import Correction, Journal\n"
         "journal = Journal(sys.argv[1])\n"
         "for number in range(10**6):\n"
-        "    journal.append(Feedback.empty(f'picture-{number}', 1, 64))\n"
+        "    journal.append(Correction.empty(f'picture-{number}', 1, 64))\n"
         "    print(number, flush=True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE, text=True) as process:
@@ -235,7 +235,7 @@ def test_a_perfect_answer_has_little_loss_and_a_wrong_one_much() -> None:
 
 
 def test_flags_push_up_what_is_present_and_down_what_is_absent() -> None:
-    one = Feedback.empty("a", 1, SIZE)
+    one = Correction.empty("a", 1, SIZE)
     one.presence = {"EX": True, "HE": False}
     lesson = lesson_of(torch.zeros(1, 3, SIZE, SIZE, dtype=torch.uint8), torch.full((1, 4, SIZE, SIZE), 0.5), [one])
     lesson.retina[:] = True
@@ -248,7 +248,7 @@ def test_flags_push_up_what_is_present_and_down_what_is_absent() -> None:
 
 
 def test_a_lesion_that_is_found_satisfies_its_flag() -> None:
-    one = Feedback.empty("a", 1, SIZE)
+    one = Correction.empty("a", 1, SIZE)
     one.presence = {"EX": True}
     lesson = lesson_of(torch.zeros(1, 3, SIZE, SIZE, dtype=torch.uint8), torch.full((1, 4, SIZE, SIZE), 0.5), [one])
     lesson.retina[:] = True
@@ -262,7 +262,7 @@ def test_a_lesion_that_is_found_satisfies_its_flag() -> None:
 
 def test_a_grade_alone_reaches_the_segmenter() -> None:
     system, data = _system(), _retinas()
-    one = Feedback.empty("a", 1, SIZE, grade=4)
+    one = Correction.empty("a", 1, SIZE, grade=4)
     lesson = lesson_of(data.images[:1], torch.full((1, 4, SIZE, SIZE), 0.5), [one])  # undecided: nothing is kept
     before = system.segmenter.head.weight.detach().clone()
     update(system, lesson, data, Update(steps=2, replay=False, crop=16))

@@ -13,7 +13,7 @@ another camera and the interaction. What is ours says so.
 
 from firsthand.data.lesions import icdr_grade
 from firsthand.drgnet.experiment import CLAIMS, PRESETS, Config, run
-from firsthand.drgnet.feedback import Expert, Feedback, Journal, simulated
+from firsthand.drgnet.feedback import Correction, Expert, Journal, simulated
 from firsthand.drgnet.interaction import Update, interact
 from firsthand.drgnet.losses import self_information
 from firsthand.drgnet.metrics import pixel_average_precision, quadratic_kappa
@@ -21,7 +21,23 @@ from firsthand.drgnet.network import Grader, UNet, gated_attention
 from firsthand.drgnet.system import DRGNet, Retinas
 
 __all__ = [
-    "CLAIMS", "PRESETS", "Config", "DRGNet", "Expert", "Feedback", "Grader", "Journal", "Retinas", "UNet", "Update",
-    "gated_attention", "icdr_grade", "interact", "pixel_average_precision", "quadratic_kappa", "run",
-    "self_information", "simulated",
+    "CLAIMS",
+    "PRESETS",
+    "Config",
+    "Correction",
+    "DRGNet",
+    "Expert",
+    "Grader",
+    "Journal",
+    "Retinas",
+    "UNet",
+    "Update",
+    "gated_attention",
+    "icdr_grade",
+    "interact",
+    "pixel_average_precision",
+    "quadratic_kappa",
+    "run",
+    "self_information",
+    "simulated",
 ]  # fmt: skip

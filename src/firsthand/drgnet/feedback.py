@@ -76,7 +76,7 @@ def from_runs(runs: list[int], size: int) -> np.ndarray:
 
 
 @dataclass
-class Feedback:
+class Correction:
     """What an expert said of one picture.
 
     Attributes:
@@ -97,7 +97,7 @@ class Feedback:
     clicks: int = 0
 
     @classmethod
-    def empty(cls, image: str, number: int, size: int, **rest: Any) -> Feedback:
+    def empty(cls, image: str, number: int, size: int, **rest: Any) -> Correction:
         """Nothing said yet."""
         none = np.zeros((len(KINDS), size, size), dtype=bool)
         return cls(image, number, size, none, none.copy(), **rest)
@@ -126,7 +126,7 @@ class Feedback:
         }  # fmt: skip
 
     @classmethod
-    def from_record(cls, record: Any, where: str = "the feedback") -> Feedback:
+    def from_record(cls, record: Any, where: str = "the feedback") -> Correction:
         """Read and check a record.
 
         Raises:
@@ -157,7 +157,7 @@ class Feedback:
 
 
 class Journal:
-    """Feedback in a file of lines of JSON, each on disk before `append` returns.
+    """Correction in a file of lines of JSON, each on disk before `append` returns.
 
     A kill at any moment loses at most the record being written: half a line at the end is not read, and the next
     record begins on a line of its own.
@@ -171,14 +171,14 @@ class Journal:
         self.problems: list[str] = []
         self.file.parent.mkdir(parents=True, exist_ok=True)
 
-    def append(self, feedback: Feedback) -> None:
+    def append(self, feedback: Correction) -> None:
         """Write one record.
 
         Raises:
             UserError: it could not be read again.
         """
         record = feedback.to_record()
-        Feedback.from_record(record, "the feedback")
+        Correction.from_record(record, "the feedback")
         line = json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         with self.file.open("ab+") as journal:
             end = journal.seek(0, os.SEEK_END)
@@ -193,7 +193,7 @@ class Journal:
         journal.seek(end - 1)
         return bool(journal.read(1) == b"\n")
 
-    def read(self) -> list[Feedback]:
+    def read(self) -> list[Correction]:
         """All records that can be read; `problems` then says what is wrong with every other line."""
         self.problems = []
         found = []
@@ -203,7 +203,7 @@ class Journal:
                 continue
             where = f"{self.file.name}, line {number}"
             try:
-                found.append(Feedback.from_record(json.loads(line), where))
+                found.append(Correction.from_record(json.loads(line), where))
             except UserError as error:
                 self.problems.append(str(error))
             except (ValueError, RecursionError):  # also bytes that are no text
@@ -263,7 +263,7 @@ def _mistakes(probability: np.ndarray, truth: np.ndarray, expert: Expert) -> lis
 def simulated(
     image: str, number: int, probability: np.ndarray, truth: np.ndarray, grade: int, expert: Expert,
     rng: np.random.Generator,
-) -> Feedback:  # fmt: skip
+) -> Correction:  # fmt: skip
     """What a simulated expert says of one picture.
 
     Args:
@@ -271,7 +271,7 @@ def simulated(
         probability: of lesions, (4, s, s). truth: bool, the same shape. grade: the true one.
         expert: how it corrects. rng: of its errors.
     """
-    found = Feedback.empty(image, number, truth.shape[-1], source="simulated")
+    found = Correction.empty(image, number, truth.shape[-1], source="simulated")
     if expert.kind == "none":
         return found
     found.grade = grade
@@ -291,7 +291,7 @@ def simulated(
 
 
 def _say(
-    found: Feedback, kind: int, missed: bool, where: np.ndarray, truth: np.ndarray, expert: Expert,
+    found: Correction, kind: int, missed: bool, where: np.ndarray, truth: np.ndarray, expert: Expert,
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """One correction, perhaps a wrong one."""
@@ -323,7 +323,7 @@ def _wrong(kind: int, where: np.ndarray, truth: np.ndarray, rng: np.random.Gener
     return kind, True, _disc(size, (int(centre[0]), int(centre[1])), 4) & ~truth[kind]
 
 
-def summary(records: list[Feedback]) -> dict[str, int]:
+def summary(records: list[Correction]) -> dict[str, int]:
     """How much an expert did: {"images", "clicks", "pixels", "grades"}."""
     return {
         "images": len(records), "clicks": sum(one.clicks for one in records),
@@ -332,5 +332,12 @@ def summary(records: list[Feedback]) -> dict[str, int]:
 
 
 __all__ = [
-    "SCHEMA", "Expert", "Feedback", "Journal", "from_runs", "simulated", "summary", "to_runs",
+    "SCHEMA",
+    "Correction",
+    "Expert",
+    "Journal",
+    "from_runs",
+    "simulated",
+    "summary",
+    "to_runs",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from firsthand.data.lesions import KINDS
 from firsthand.data.retinas import field_of_view
-from firsthand.drgnet.feedback import Expert, Feedback, simulated
+from firsthand.drgnet.feedback import Correction, Expert, simulated
 from firsthand.drgnet.losses import MEANT, entropy, segmentation_loss
 from firsthand.drgnet.system import DRGNet, Retinas, lesion_probabilities, predicted_grades, unit
 from firsthand.drgnet.training import Terms, chances, cut_out, grading_terms
@@ -67,7 +67,7 @@ class Lesson:
     presence: Tensor
 
 
-def lesson_of(images: Tensor, soft: Tensor, feedback: Sequence[Feedback]) -> Lesson:
+def lesson_of(images: Tensor, soft: Tensor, feedback: Sequence[Correction]) -> Lesson:
     """Targets of corrected pictures: what the expert said, else what the model said before."""
     positive = torch.from_numpy(np.stack([one.positive for one in feedback]))
     negative = torch.from_numpy(np.stack([one.negative for one in feedback]))
@@ -193,7 +193,7 @@ class Round:
 
     number: int
     chosen: list[int]
-    feedback: list[Feedback]
+    feedback: list[Correction]
     moved: float
     before: Tensor | None
     after: Tensor | None

@@ -22,7 +22,7 @@ from PIL import Image
 
 from firsthand.data.lesions import KINDS, NAMES
 from firsthand.drgnet.explain import gate_map
-from firsthand.drgnet.feedback import Feedback, Journal
+from firsthand.drgnet.feedback import Correction, Journal
 from firsthand.drgnet.interaction import Update, lesson_of, update
 from firsthand.drgnet.system import DRGNet, Retinas, lesion_probabilities, unit
 from firsthand.errors import UserError
@@ -82,13 +82,13 @@ class Corrector(anywidget.AnyWidget):
 
     def __init__(
         self, system: DRGNet, data: Retinas, pictures: Retinas, journal: str | Path, *, how: Update | None = None,
-        after: Callable[[Feedback], None] | None = None,
+        after: Callable[[Correction], None] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.system, self.data, self.pictures = system, data, pictures
         self.journal, self.how, self.after = Journal(journal), how or QUICK, after
         self.said: dict[
-            int, tuple[Feedback, torch.Tensor]
+            int, tuple[Correction, torch.Tensor]
         ] = {}  # by picture: the last that was said, and the old answer
         self.count, self.hashes = len(pictures), pictures.hashes()
         self.on_msg(self._told)
@@ -124,7 +124,7 @@ class Corrector(anywidget.AnyWidget):
         Raises:
             UserError: it is damaged, of another picture, or empty.
         """
-        feedback = Feedback.from_record(record, "the submission")
+        feedback = Correction.from_record(record, "the submission")
         if feedback.image != self.name or feedback.size != self.size:
             raise UserError("The submission belongs to another picture.")
         if not (feedback.pixels or feedback.grade is not None or feedback.presence):
