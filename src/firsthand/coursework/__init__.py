@@ -7,6 +7,6 @@ keep a submission in a room where it can do no harm.
 from firsthand.coursework.editions import build, instructor_edition, student_edition
 from firsthand.coursework.grading import grade
 from firsthand.coursework.sandbox import Limits, sandbox_problem
-from firsthand.coursework.wire import Made
+from firsthand.coursework.wire import Made, made_for
 
-__all__ = ["Limits", "Made", "build", "grade", "instructor_edition", "sandbox_problem", "student_edition"]
+__all__ = ["Limits", "Made", "build", "grade", "instructor_edition", "made_for", "sandbox_problem", "student_edition"]

@@ -180,6 +180,8 @@ class Room:
 class RemoteFunction:
     """A submission's function: called here, run in its room. A judge can use it like any function."""
 
+    remote = True  # models go there as recipes, see `wire.made_for`
+
     def __init__(self, room: Room, variable: str) -> None:
         self.room, self.variable = room, variable
 
