@@ -12,24 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results" / "dmjd.json"
-IMAGES, RUNS, STEPS = 32, 5, 8
-
-
-def seconds(run: Callable[[], object], runs: int = RUNS) -> float:
-    """Median time of a call, after one to warm up."""
-    run()
-    found = []
-    for _ in range(runs):
-        begin = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - begin)
-    return statistics.median(found)
+IMAGES, STEPS = 32, 8
 
 
 def target_speed() -> dict[str, float]:
@@ -39,12 +25,13 @@ def target_speed() -> dict[str, float]:
     from skimage.feature import hog
 
     from firsthand.dmjd import hog_targets
+    from firsthand.kit.timing import median_seconds
 
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 3, 224, 224), dtype=np.uint8)
     batch = torch.from_numpy(pixels)
     options = {"orientations": 9, "pixels_per_cell": (8, 8), "cells_per_block": (1, 1), "block_norm": "L2"}
-    ours = IMAGES / seconds(lambda: hog_targets(batch))
-    theirs = 4 / seconds(lambda: [hog(plane, **options) for image in pixels[:4] for plane in image], 3)
+    ours = IMAGES / median_seconds(lambda: hog_targets(batch))
+    theirs = 4 / median_seconds(lambda: [hog(plane, **options) for image in pixels[:4] for plane in image], 3)
     return {"ours": ours, "scikit-image": theirs, "ratio": ours / theirs}
 
 
@@ -53,6 +40,7 @@ def view_speed(size: str, views: int) -> float:
     import torch
 
     from firsthand.dmjd import build
+    from firsthand.kit.timing import median_seconds
 
     torch.manual_seed(0)
     model = build(size, decoder_depth=1, views=views, prediction=1.0 if views > 1 else 0.6)
@@ -64,7 +52,7 @@ def view_speed(size: str, views: int) -> float:
         model(images)[0].backward()
         optimizer.step()
 
-    return 128 / seconds(step, STEPS)
+    return 128 / median_seconds(step, STEPS)
 
 
 def main() -> None:

@@ -13,24 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results" / "drgnet.json"
-BATCH, CROP, PICTURES, RUNS = 8, 96, 12, 7
-
-
-def seconds(run: Callable[[], object], runs: int = RUNS) -> float:
-    """Median time of a call, after one to warm up."""
-    run()
-    found = []
-    for _ in range(runs):
-        begin = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - begin)
-    return statistics.median(found)
+BATCH, CROP, PICTURES = 8, 96, 12
 
 
 def speeds(net, images, masks, data) -> dict[str, float]:
@@ -40,6 +26,7 @@ def speeds(net, images, masks, data) -> dict[str, float]:
     from firsthand.drgnet.losses import segmentation_loss
     from firsthand.drgnet.runs import precisions
     from firsthand.drgnet.system import lesion_probabilities
+    from firsthand.kit.timing import median_seconds
 
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
 
@@ -49,8 +36,8 @@ def speeds(net, images, masks, data) -> dict[str, float]:
         optimizer.step()
 
     net.train()
-    train = seconds(step)
-    whole = seconds(lambda: precisions(lesion_probabilities(net, data.images), data), 3)
+    train = median_seconds(step)
+    whole = median_seconds(lambda: precisions(lesion_probabilities(net, data.images), data), 3)
     parameters = sum(p.numel() for p in net.parameters())
     return {"parameters": parameters, "steps a second": 1 / train, "pictures a second": len(data) / whole}
 

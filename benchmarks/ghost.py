@@ -13,24 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results" / "ghost.json"
-BATCH, RUNS = 16, 7
-
-
-def seconds(run: Callable[[], object], runs: int = RUNS) -> float:
-    """Median time of a call, after one to warm up."""
-    run()
-    found = []
-    for _ in range(runs):
-        begin = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - begin)
-    return statistics.median(found)
+BATCH = 16
 
 
 def stepper(model, loss: Callable[[], object]) -> Callable[[], None]:
@@ -53,14 +40,15 @@ def ours(images, truths) -> dict[str, float]:
 
     from firsthand.ghost import Detector, detection_loss
     from firsthand.ghost.runs import WIDTH
+    from firsthand.kit.timing import median_seconds
 
     torch.manual_seed(0)
     model = Detector("small", channels=3, classes=4, width=WIDTH)
     model.train()
-    train = seconds(stepper(model, lambda: detection_loss(model, model(images), truths, image_size=128)[0]))
+    train = median_seconds(stepper(model, lambda: detection_loss(model, model(images), truths, image_size=128)[0]))
     model.eval()
     with torch.no_grad():
-        infer = seconds(lambda: model.decode(model(images)))
+        infer = median_seconds(lambda: model.decode(model(images)))
     parameters = sum(p.numel() for p in model.parameters())
     return {"parameters": parameters, "steps a second": 1 / train, "pictures a second": len(images) / infer}
 
@@ -71,6 +59,8 @@ def ssdlite(images, truths, side: int) -> dict[str, float]:
     from torchvision.models.detection import ssdlite320_mobilenet_v3_large
     from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
+    from firsthand.kit.timing import median_seconds
+
     torch.manual_seed(0)
     model = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=5)
     if side != 320:
@@ -79,10 +69,10 @@ def ssdlite(images, truths, side: int) -> dict[str, float]:
     pictures = list(images)
     targets = [{"boxes": t["boxes"], "labels": t["labels"] + 1} for t in truths]
     model.train()
-    train = seconds(stepper(model, lambda: sum(model(pictures, targets).values())))
+    train = median_seconds(stepper(model, lambda: sum(model(pictures, targets).values())))
     model.eval()
     with torch.no_grad():
-        infer = seconds(lambda: model(pictures))
+        infer = median_seconds(lambda: model(pictures))
     parameters = sum(p.numel() for p in model.parameters())
     return {"parameters": parameters, "steps a second": 1 / train, "pictures a second": len(images) / infer}
 
