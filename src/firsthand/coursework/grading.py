@@ -24,6 +24,7 @@ import nbformat
 from firsthand.coursework.editions import BEGIN_HIDDEN, END_HIDDEN
 from firsthand.coursework.sandbox import Limits, RemoteFunction, Room, Stopped, need_sandbox
 from firsthand.coursework.wire import WireError, unpack
+from firsthand.coursework.worker import Cells
 from firsthand.errors import UserError
 from firsthand.kit.results import write_atomically
 
@@ -213,8 +214,7 @@ def _mark(room: Room, test: HiddenTest, edition: Edition, source: str | None) ->
     else:
         return lost(str(looked.get("error", "No answer yet."))[:300])
     try:
-        names = {**_trusted(edition.setup), test.variable: answer}
-        exec(compile(test.code, f"hidden test {test.number}", "exec"), names)  # noqa: S102 - the book's own test
+        Cells({**_trusted(edition.setup), test.variable: answer}).run(test.code, f"hidden test {test.number}")
     except Stopped:
         raise
     except Exception as error:  # whatever goes wrong with an answer costs its points and nothing else
@@ -231,9 +231,9 @@ def _trusted(setup: str) -> dict[str, Any]:
     """The names that a hidden test may use: those of the book's own set-up cell."""
     with _lock:
         if setup not in _namespaces:
-            names: dict[str, Any] = {"__name__": "__main__"}
-            exec(compile(setup, "set-up", "exec"), names)  # noqa: S102 - the book's own cell
-            _namespaces[setup] = names
+            cells = Cells()
+            cells.run(setup, "set-up")
+            _namespaces[setup] = cells.names
         return dict(_namespaces[setup])
 
 

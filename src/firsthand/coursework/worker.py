@@ -7,8 +7,8 @@ It knows no test and no mark: it loads cells, tells what an answer is, and calls
 from __future__ import annotations
 
 import os
-import resource
 import sys
+from code import InteractiveInterpreter
 from typing import Any
 
 from firsthand.coursework.wire import Made, WireError, pack, parse, unpack, write
@@ -18,6 +18,8 @@ LONGEST = 400  # characters of an error that are reported
 
 def limit(memory: int, processes: int) -> None:
     """Limits that hold for everything that this process starts."""
+    import resource  # not on Windows
+
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -50,11 +52,36 @@ def _followed(value: Any) -> Any:
     return value
 
 
+class Cells(InteractiveInterpreter):
+    """Runs cells one after another, as a notebook does; `names` is what they have defined."""
+
+    def __init__(self, names: dict[str, Any] | None = None) -> None:
+        self.names: dict[str, Any] = {"__name__": "__main__", **(names or {})}
+        self.error: BaseException | None = None
+        super().__init__(self.names)
+
+    def showtraceback(self) -> None:
+        """Keep what went wrong instead of printing it."""
+        self.error = sys.exc_info()[1]
+
+    def run(self, source: str, name: str) -> None:
+        """Run a cell.
+
+        Raises:
+            BaseException: whatever it raises.
+        """
+        self.error = None
+        self.runcode(compile(source, name, "exec"))
+        if self.error is not None:
+            raise self.error
+
+
 class Submission:
     """The names that a submission's cells define."""
 
     def __init__(self) -> None:
-        self.names: dict[str, Any] = {"__name__": "__main__"}
+        self.cells = Cells()
+        self.names = self.cells.names
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
         """Do what a message asks."""
@@ -70,7 +97,7 @@ class Submission:
     def _run(self, source: str, name: str) -> dict[str, Any]:
         """Run a cell; a set-up cell is followed by a `check` that does nothing."""
         try:
-            exec(compile(source, name, "exec"), self.names)  # noqa: S102 - what a sandbox is for
+            self.cells.run(source, name)
         except BaseException as error:  # also SystemExit and KeyboardInterrupt
             return {"error": _short(error)}
         self.names["check"] = lambda *_: None
