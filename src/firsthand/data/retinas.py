@@ -1,13 +1,13 @@
 """IDRiD and FGADR: real fundus photographs with lesion masks and grades, read from their own folders.
 
-IDRiD (Porwal and others, 2018; CC BY 4.0):
+IDRiD (Porwal and others, 2018; CC BY 4.0)::
 
     A. Segmentation/1. Original Images/{a. Training Set,b. Testing Set}/IDRiD_01.jpg
     A. Segmentation/2. All Segmentation Groundtruths/{a. …,b. …}/{1. Microaneurysms,…}/IDRiD_01_MA.tif
     B. Disease Grading/1. Original Images/{a. …,b. …}/IDRiD_001.jpg
     B. Disease Grading/2. Groundtruths/a. IDRiD_Disease Grading_Training Labels.csv (and b. … Testing …)
 
-FGADR's Seg-set (Zhou and others, 2020; on application, not to be passed on):
+FGADR's Seg-set (Zhou and others, 2020; on application, not to be passed on)::
 
     Seg-set/Original_Images/0000_1.png, Seg-set/{Microaneurysms_Masks,…}/0000_1.png, Seg-set/DR_Seg_Grading_Label.csv
 
