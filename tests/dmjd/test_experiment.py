@@ -103,4 +103,3 @@ def test_the_notebook_and_the_film_train_at_the_tuned_rate():
 
     rate = chosen()["pretrain"][JOINT.setting]
     assert PRESETS["book"].blr == rate
-    assert rate == film.BLR
