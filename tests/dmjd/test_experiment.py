@@ -98,9 +98,7 @@ def test_the_gpu_trains():
 
 
 def test_the_notebook_and_the_film_train_at_the_tuned_rate():
-    from firsthand.dmjd import film
     from firsthand.dmjd.runs import JOINT, chosen
 
     rate = chosen()["pretrain"][JOINT.setting]
     assert PRESETS["book"].blr == rate
-    assert rate == film.BLR

@@ -66,7 +66,7 @@ class Config:
     passes: int = VIEWS // 2
     steps: int | None = STEPS
     warmup: int = WARMUP
-    blr: float = 1e-2  # chosen by `tuning`
+    blr: float = 4e-2  # chosen by `tuning`
     stop: int | None = None
     precision: str = "auto"
     out: str | None = None

@@ -18,7 +18,7 @@ from firsthand.data.images import InMemory
 from firsthand.dmjd.masks import disjoint_masks, first_visible
 from firsthand.dmjd.model import DMJD
 from firsthand.dmjd.recipes import pretrain, scaled_lr
-from firsthand.dmjd.runs import CORRUPTION, JOINT, RELEASED, WARMUP, held_out, images, new_model, probe
+from firsthand.dmjd.runs import CORRUPTION, JOINT, RELEASED, WARMUP, chosen, held_out, images, new_model, probe
 from firsthand.kit.evidence import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.training import load_tensors, save_tensors
@@ -26,7 +26,6 @@ from firsthand.kit.weights import ship, shipped
 
 SEED = 0
 STEPS = 1200
-BLR = 1e-2
 SNAPSHOTS = (0, 30, 100, 300, 600, 1200)
 PICTURES = (10, 12, 17, 23)  # of the test split: what the film shows
 RUNS = {"aligned": JOINT, "released": RELEASED}
@@ -60,6 +59,7 @@ def train(pairing: str) -> None:
     torch.set_num_threads(1)
     begin = time.perf_counter()
     run = RUNS[pairing]
+    blr = chosen()["pretrain"][run.setting]
     model = new_model(run, SEED)
     batches = InMemory(images("train")[0], batch=run.images, flip=True)
     state, watched = WORK / f"dmjd_{pairing}.safetensors", WORK / f"dmjd_{pairing}-film.safetensors"
@@ -69,7 +69,7 @@ def train(pairing: str) -> None:
     for moment in SNAPSHOTS:
         if moment:
             losses = pretrain(
-                model, batches, steps=STEPS, batch=run.images, lr=scaled_lr(BLR, run.images, corruption=CORRUPTION),
+                model, batches, steps=STEPS, batch=run.images, lr=scaled_lr(blr, run.images, corruption=CORRUPTION),
                 warmup=WARMUP, seed=SEED, checkpoint=state, stop=moment,
             )  # fmt: skip
         if f"film.{moment}.hidden" not in frames:  # else a killed run is catching up
