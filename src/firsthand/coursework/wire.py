@@ -71,7 +71,7 @@ def pack(value: Any, depth: int = 0) -> Any:
     if isinstance(value, complex):
         return {"t": "complex", "v": [pack(value.real), pack(value.imag)]}
     if isinstance(value, (list, tuple)):
-        return {"t": type(value).__name__ if type(value) is list else "tuple", "v": [pack(v, depth + 1) for v in value]}
+        return {"t": "list" if isinstance(value, list) else "tuple", "v": [pack(v, depth + 1) for v in value]}
     if isinstance(value, dict):
         return {"t": "dict", "v": [[pack(k, depth + 1), pack(v, depth + 1)] for k, v in value.items()]}
     if isinstance(value, Made):
