@@ -75,6 +75,14 @@ def test_a_stopped_run_goes_on_where_it_was(toy, monkeypatch):
     assert content["claims"][0]["method"] == [0.5, 0.51, 0.52, 0.53, 0.54]
 
 
+def test_a_run_that_moves_names_every_kind_of_processor(toy, monkeypatch):
+    monkeypatch.setattr(evidence, "processor", lambda: "one kind")
+    folder = toy / ".firsthand" / "evidence" / f"hcvi-{evidence.current_hash('hcvi')}"
+    evidence.measure_seed("hcvi", 0, ["half"], str(folder))
+    monkeypatch.setattr(evidence, "processor", lambda: "another kind")
+    assert evidence.measure("hcvi", progress=False)["environment"]["processor"] == "another kind, one kind"
+
+
 def test_fewer_than_five_seeds_are_refused(toy):
     with pytest.raises(UserError, match="at least 5 seeds; got 4"):
         evidence.measure("hcvi", seeds=4)

@@ -32,6 +32,7 @@ from firsthand.kit.shared import account
 
 SCHEMA_VERSION = 1
 CURVE = "curve:"  # keeps a curve's cells apart from those of a claim of the same name
+PROCESSORS = "processors:"  # every kind that a seed's cells were measured on: a resumed run may have moved
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "hdbscan")
 
 
@@ -155,6 +156,8 @@ def measure_seed(key: str, seed: int, claim_ids: list[str], folder: str) -> dict
     torch.set_num_threads(1)
     file = _work_file(Path(folder), seed)
     cells: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if set(claim_ids) - set(cells):
+        cells[PROCESSORS] = sorted({processor(), *cells.get(PROCESSORS, [])})
     by_id: dict[str, Claim | Curve] = {}
     by_id.update({claim.id: claim for claim in claims_of(key)})
     by_id.update({CURVE + curve.id: curve for curve in curves_of(key)})
@@ -201,7 +204,7 @@ def measure(
         "command": f"firsthand evidence {key} --seeds {seeds}",
         "commit": commit,
         "code": code,
-        "environment": _environment(workers),
+        "environment": _environment(workers, {name for one in cells.values() for name in one.get(PROCESSORS, [])}),
         "minutes": round(sum(row["seconds"] for row in rows) / 60, 1),
         "claims": rows,
         "curves": [
@@ -362,9 +365,9 @@ def _commit() -> str | None:
     return found.stdout.strip() or None
 
 
-def _environment(workers: int) -> dict[str, Any]:
+def _environment(workers: int, processors: set[str]) -> dict[str, Any]:
     return {
-        "processor": processor(),
+        "processor": ", ".join(sorted(processors)) or processor(),
         "cores": os.cpu_count(),
         "threads": 1,
         "workers": workers,
