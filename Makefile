@@ -56,7 +56,7 @@ LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --universal --fork-s
        --generate-hashes --no-emit-index-url --no-emit-find-links --quiet pyproject.toml
 lock:
 	$(LOCK) --extra book --output-file requirements.txt
-	$(LOCK) --extra book --extra test --constraint requirements.txt --output-file requirements-test.txt
+	$(LOCK) --extra book --extra coursework --extra test --constraint requirements.txt --output-file requirements-test.txt
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -32,6 +32,34 @@ FILES = [
         "mathjax/LICENSE",
         "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30",
     ),
+    (
+        "reveal.js",
+        "5.2.1",
+        "dist/reveal.js",
+        "reveal/dist/reveal.js",
+        "46538b52db48724192f59bf46f5e851a18e302777c46f4a34c32709d010d6a29",
+    ),
+    (
+        "reveal.js",
+        "5.2.1",
+        "dist/reveal.css",
+        "reveal/dist/reveal.css",
+        "68f915a11ebf7203c0446576b7e952ff61c5dd02134a8a226ffaf62ed42136d2",
+    ),
+    (
+        "reveal.js",
+        "5.2.1",
+        "plugin/notes/notes.js",
+        "reveal/plugin/notes/notes.js",
+        "df1201d19d03241a2897d39c3d38768177df1cbd4bde06327b321cb83461ae89",
+    ),
+    (
+        "reveal.js",
+        "5.2.1",
+        "LICENSE",
+        "reveal/LICENSE",
+        "34014800f4126ac2525e224166f099f26628612e95c41f76d70841b63138c989",
+    ),
 ]
 
 

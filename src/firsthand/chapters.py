@@ -14,7 +14,10 @@ PACKAGE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter's card: what `chapter.toml` says. `key` is the folder's name, `stem` the notebook's."""
+    """A chapter's card: what `chapter.toml` says. `key` is the folder's name, `stem` the notebook's.
+
+    `goals` are what a student can do after it.
+    """
 
     key: str
     number: int
@@ -30,6 +33,7 @@ class Chapter:
     needs: str
     data: str
     gpu: str
+    goals: list[str]
 
     @property
     def stem(self) -> str:

@@ -71,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("chapters", metavar="CHAPTER", nargs="*", help="none: all")
     one.add_argument("--to", type=Path, required=True, metavar="DIR")
     one.set_defaults(do=_coursework_build)
+    one = actions.add_parser("slides", help="write a slide deck a chapter, and its figures as files")
+    one.add_argument("chapters", metavar="CHAPTER", nargs="*", help="none: all")
+    one.add_argument("--to", type=Path, required=True, metavar="DIR")
+    one.set_defaults(do=_coursework_slides)
     one = actions.add_parser(
         "grade", help="mark a folder of submissions, STUDENT/NN_name.ipynb or STUDENT__NN_name.ipynb"
     )
@@ -86,6 +90,14 @@ def _coursework_build(arguments: argparse.Namespace) -> int:
     from firsthand.coursework import build
 
     for file in build(arguments.chapters, arguments.to):
+        print(file)
+    return 0
+
+
+def _coursework_slides(arguments: argparse.Namespace) -> int:
+    from firsthand.coursework import build_slides
+
+    for file in build_slides(arguments.chapters, arguments.to):
         print(file)
     return 0
 

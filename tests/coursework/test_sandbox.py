@@ -13,7 +13,7 @@ from firsthand.coursework.sandbox import Limits, RemoteFunction, Room, Stopped, 
 from firsthand.errors import UserError
 
 PROBLEM = sandbox_problem()
-needs_sandbox = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))
+needs_sandbox = pytest.mark.skipif(PROBLEM is not None and "CI" not in os.environ, reason=str(PROBLEM))
 pytestmark = needs_sandbox
 
 

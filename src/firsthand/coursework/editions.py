@@ -21,6 +21,7 @@ from firsthand.errors import UserError
 from firsthand.kit.exercises import exercises_of
 
 SETUP = "exercise-setup"  # of further cells that exercises need
+SKIPPED = "skip-execution"  # nbclient's tag: nbgrader's runs go past such cells
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 BEGIN_HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 NOTE = """**This is your copy.** Answer in the cells marked *Exercise*; run the set-up cell first. When your work is
@@ -94,11 +95,15 @@ def tasks(key: str, book: nbformat.NotebookNode | None = None) -> list[Task]:
     return found
 
 
-def setup_of(book: nbformat.NotebookNode) -> str:
+def setup_cells(book: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     """What is run before exercises: the imports, the parameters, and cells tagged SETUP."""
-    first = next(cell.source for cell in book.cells if cell.cell_type == "code")
-    more = [cell.source for cell in book.cells if {SETUP, "parameters"} & set(tags(cell))]
-    return "\n\n".join([first, *more])
+    first = next(cell for cell in book.cells if cell.cell_type == "code")
+    return [first, *(cell for cell in book.cells if {SETUP, "parameters"} & set(tags(cell)))]
+
+
+def setup_of(book: nbformat.NotebookNode) -> str:
+    """The source of those cells."""
+    return "\n\n".join(cell.source for cell in setup_cells(book))
 
 
 def seeded(task: Task, seed: int) -> str:
@@ -186,10 +191,13 @@ def instructor_edition(key: str, seed: int | None = None) -> nbformat.NotebookNo
     book = source_notebook(key)
     secret = secrets.randbelow(2**31) if seed is None else seed
     known = {f"exercise-{task.number}": task for task in tasks(key, book)}
+    needed = {cell.id for cell in setup_cells(book)}
     cells = []
     for cell in _without_answers(key, book):
         task = next((known[tag] for tag in tags(cell) if tag in known), None)
         if task is None:
+            if cell.cell_type == "code" and cell.id not in needed:
+                cell.metadata["tags"] = [*tags(cell), SKIPPED]  # grading does not run the chapter's experiments
             cells.append(cell)
             continue
         name = f"exercise-{task.number}"
