@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from firsthand.coursework.sandbox import Limits, RemoteFunction, Room, Stopped, need_sandbox, sandbox_problem
+from firsthand.coursework.wire import gradient_of
 from firsthand.errors import UserError
 
 PROBLEM = sandbox_problem()
@@ -35,6 +36,17 @@ def test_a_cell_defines_what_can_be_called(room: Room) -> None:
     assert np.array_equal(double(np.arange(3)), [0, 2, 4])
     with pytest.raises(RuntimeError, match="TypeError"):
         double()
+
+
+def test_a_gradient_is_computed_where_the_function_is(room: Room) -> None:
+    import torch
+
+    assert _run(room, "def f(x, k):\n    return k * x.clamp(0, 2) ** 2") == "done"
+    assert _run(room, "def flat(x, k):\n    return x.detach()") == "done"
+    x = torch.tensor([-1.0, 1.0, 3.0])
+    assert gradient_of(RemoteFunction(room, "f"), x, 5.0, wrt=0).tolist() == [0, 10, 0]
+    assert gradient_of(RemoteFunction(room, "flat"), x, 5.0, wrt=0).tolist() == [0, 0, 0]
+    assert gradient_of(lambda x, k: k * x, x, 2.0, wrt=0).tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize(

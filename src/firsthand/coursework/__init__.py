@@ -8,7 +8,7 @@ from firsthand.coursework.editions import build, instructor_edition, student_edi
 from firsthand.coursework.grading import grade
 from firsthand.coursework.sandbox import Limits, sandbox_problem
 from firsthand.coursework.slides import build_slides
-from firsthand.coursework.wire import Made, made_for
+from firsthand.coursework.wire import Made, gradient_of, made_for
 
 __all__ = [
     "Limits",
@@ -16,6 +16,7 @@ __all__ = [
     "build",
     "build_slides",
     "grade",
+    "gradient_of",
     "instructor_edition",
     "made_for",
     "sandbox_problem",

@@ -191,7 +191,14 @@ class RemoteFunction:
         Raises:
             RuntimeError: what it raised there, in a sentence.
         """
-        reply = self.room.ask({"do": "call", "variable": self.variable, "args": pack(args)})
+        return self._answer({"do": "call", "args": pack(args)})
+
+    def gradient(self, args: tuple[Any, ...], wrt: int) -> Any:
+        """As `wire.gradient_of`, there."""
+        return self._answer({"do": "gradient", "args": pack(args), "wrt": wrt})
+
+    def _answer(self, message: dict[str, Any]) -> Any:
+        reply = self.room.ask({**message, "variable": self.variable})
         if "error" in reply:
             raise RuntimeError(str(reply["error"])[:400])
         return unpack(reply.get("value"))

@@ -54,6 +54,27 @@ def made_for(answer: Any, path: str, *args: Any) -> Any:
     return recipe if getattr(answer, "remote", False) else recipe.make()
 
 
+def gradient_of(answer: Any, *args: Any, wrt: int) -> Any:
+    """The gradient of the sum of what an answer returns, by its argument number `wrt`, a tensor.
+
+    It is computed where the answer runs: gradients do not pass through messages.
+    """
+    if getattr(answer, "remote", False):
+        return answer.gradient(args, wrt)
+    return slope(answer, args, wrt)
+
+
+def slope(function: Any, args: tuple[Any, ...], wrt: int) -> Any:
+    """That gradient, here; zeros where the result does not depend on the argument."""
+    given = list(args)
+    given[wrt] = given[wrt].clone().requires_grad_()
+    total = function(*given).sum()
+    if total.requires_grad:
+        total.backward()
+    found = given[wrt].grad
+    return given[wrt].detach() * 0 if found is None else found
+
+
 def pack(value: Any, depth: int = 0) -> Any:
     """A value as JSON has it.
 

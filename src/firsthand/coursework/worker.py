@@ -11,7 +11,7 @@ import sys
 from code import InteractiveInterpreter
 from typing import Any
 
-from firsthand.coursework.wire import Made, WireError, pack, parse, unpack, write
+from firsthand.coursework.wire import Made, WireError, pack, parse, slope, unpack, write
 
 LONGEST = 400  # characters of an error that are reported
 
@@ -92,6 +92,9 @@ class Submission:
                 return _describe(self.names.get(str(message["variable"]), Ellipsis))
             case "call":
                 return self._call(self.names.get(str(message["variable"])), unpack(message["args"]))
+            case "gradient":
+                function, wrt = self.names.get(str(message["variable"])), int(message["wrt"])
+                return self._call(lambda *args: slope(function, args, wrt), unpack(message["args"]))
         return {"error": "Unknown message."}
 
     def _run(self, source: str, name: str) -> dict[str, Any]:
