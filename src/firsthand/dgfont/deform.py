@@ -56,11 +56,14 @@ def deform_conv2d(
         given = f"offset {tuple(offset.shape)}" + ("" if mask is None else f", mask {tuple(mask.shape)}")
         raise ValueError(f"For {taps} taps and a result of {h} by {w} the {given} do not fit.")
     down, right = offset.view(batch, taps, 2, h, w).unbind(2)
-    options = {"dtype": x.dtype, "device": x.device}
-    row = torch.arange(rows, **options).repeat_interleave(columns).view(taps, 1, 1) * dy - py
-    column = torch.arange(columns, **options).repeat(rows).view(taps, 1, 1) * dx - px
-    y = down + row + sy * torch.arange(h, **options).view(h, 1)
-    z = right + column + sx * torch.arange(w, **options)
+
+    def count(number: int) -> Tensor:
+        return torch.arange(number, dtype=x.dtype, device=x.device)
+
+    row = count(rows).repeat_interleave(columns).view(taps, 1, 1) * dy - py
+    column = count(columns).repeat(rows).view(taps, 1, 1) * dx - px
+    y = down + row + sy * count(h).view(h, 1)
+    z = right + column + sx * count(w)
     grid = torch.stack([(2 * z + 1) / width - 1, (2 * y + 1) / height - 1], -1).view(batch, taps * h, w, 2)
     read = F.grid_sample(x, grid, "bilinear", "zeros", align_corners=False).view(batch, channels, taps, h, w)
     if mask is not None:

@@ -34,9 +34,11 @@ def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
     return gradient.square().sum((1, 2, 3)).mean()
 
 
-def offset_loss(offsets: Sequence[Tensor]) -> Tensor | float:
+def offset_loss(offsets: Sequence[Tensor]) -> Tensor:
     """Half the sum over skip connections of the mean length, in pixels and per axis, of their moves."""
-    return sum((offset.abs().mean() for offset in offsets), start=torch.zeros(())) / 2 if offsets else 0.0
+    if not offsets:
+        return torch.zeros(())
+    return torch.stack([offset.abs().mean() for offset in offsets]).sum() / 2
 
 
 def info_nce(

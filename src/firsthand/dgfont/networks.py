@@ -105,17 +105,14 @@ class Generator(nn.Module):
         self.up1 = nn.Conv2d(2 * width * both[2], width, 5, 1, 2, padding_mode="reflect")
         self.paint = nn.Conv2d(width * both[1], channels, 7, 1, 3, padding_mode="reflect")
         self.sizes = [4 * width] * 4 + [2 * width, width]
+        last = nn.Linear(hidden, 2 * sum(self.sizes))
         self.style = nn.Sequential(
-            nn.Linear(style_dim, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(),
-            nn.Linear(hidden, 2 * sum(self.sizes)),
+            nn.Linear(style_dim, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), last
         )  # fmt: skip
         initialise(self)
         if unit_scale:
-            at = 0
             with torch.no_grad():
-                for count in self.sizes:
-                    self.style[-1].bias[at + count : at + 2 * count] = 1
-                    at += 2 * count
+                last.bias.copy_(torch.cat([torch.arange(2.0).repeat_interleave(count) for count in self.sizes]))
 
     def encode(self, content: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `ContentEncoder`."""
@@ -155,11 +152,11 @@ class Generator(nn.Module):
 def initialise(network: nn.Module) -> None:
     """Kaiming's normal start for all weights, biases nought; moves' convolutions at nought where they shall be."""
     for module in network.modules():
-        weight = getattr(module, "weight", None)
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         if isinstance(weight, nn.Parameter) and weight.dim() > 1:
             nn.init.kaiming_normal_(weight)
-            if getattr(module, "bias", None) is not None:
-                nn.init.zeros_(module.bias)
+            if isinstance(bias, nn.Parameter):
+                nn.init.zeros_(bias)
     for module in network.modules():
         if isinstance(module, Offsets) and module.zero:
             nn.init.zeros_(module.conv.weight)
@@ -191,9 +188,9 @@ class StyleEncoder(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
-                nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.01)
+            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:

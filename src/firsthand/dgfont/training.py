@@ -1,0 +1,292 @@
+"""Training without pairs: a glyph for content, another for style, and judges that know the fonts.
+
+One step shuffles a batch: every glyph lends its content to one picture and its style to another (DG-Font's released
+code). Ours: the picture that the judges are trained on is the one the generator is trained on, computed once; the
+first steps teach copying only.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+from firsthand.data.glyphs import Glyphs
+from firsthand.dgfont import losses
+from firsthand.dgfont.networks import COMPACT, VGG11, Discriminator, Generator, StyleEncoder
+
+TURN, SHIFT, SCALE = 20.0, 0.1, (0.9, 1.1)  # of the picture that a self-made positive shows; never mirrored
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; the book's values, which are ours.
+
+    Attributes:
+        steps, warmup, batch: warmup is how many of the steps teach copying only.
+        lr, judge_lr: Adam's, of generator with style encoder and of the judges; over the last quarter they fall to 5 %.
+        adversarial, image, content, offset: weights of the losses.
+        style, generated: of the contrastive loss of real glyphs, and of generated ones.
+        mode: of the contrastive loss, see `losses.style_loss`; "none": without.
+        queue: negatives kept. penalty: of the judges' gradients. average: of weights, by step.
+        fdsc, levels, zero_offsets, head: see `Generator` and `Discriminator`.
+        width, style_dim, first, judge_width, most: sizes of the networks.
+    """
+
+    steps: int = 450
+    warmup: int = 60
+    batch: int = 16
+    lr: float = 4e-4
+    judge_lr: float = 8e-4
+    adversarial: float = 0.4
+    image: float = 1.0
+    content: float = 0.1
+    offset: float = 0.05
+    style: float = 0.5
+    generated: float = 0.05
+    mode: str = "masked"
+    queue: int = 256
+    penalty: float = 1.0
+    average: float = 0.99
+    fdsc: str = "conv"
+    levels: tuple[int, ...] = (1, 2)
+    zero_offsets: bool = True
+    head: str = "pooled"
+    width: int = 16
+    style_dim: int = 32
+    first: int = 3
+    judge_width: int = 16
+    most: int = 64
+    plan: tuple[int | str, ...] = COMPACT
+
+    def __post_init__(self) -> None:
+        if self.mode not in losses.STYLE:
+            raise ValueError(f"Unknown mode {self.mode!r}: choose one of {', '.join(losses.STYLE)}.")
+        if not 0 <= self.warmup <= self.steps:
+            raise ValueError(f"warmup must lie between 0 and steps; got {self.warmup} of {self.steps}.")
+
+
+#: The released recipe; its optimiser (RMSprop), 250,000 steps and 400 fonts are set in `experiment`.
+RELEASED = {
+    "batch": 32, "adversarial": 1.0, "image": 0.1, "content": 0.1, "offset": 0.5, "style": 0.1, "generated": 0.01,
+    "mode": "self", "queue": 1024, "penalty": 10.0, "average": 0.999, "width": 64, "style_dim": 128, "first": 7,
+    "judge_width": 64, "most": 1024, "plan": VGG11, "warmup": 0, "lr": 1e-4, "judge_lr": 1e-4,
+}  # fmt: skip
+
+
+@dataclass
+class Model:
+    """What training leaves: averaged networks, and what was logged.
+
+    Attributes:
+        generator, encoder: averaged over the last steps, in eval mode.
+        log: numbers by name, one a step.
+    """
+
+    generator: Generator
+    encoder: StyleEncoder
+    log: dict[str, list[float]] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def code(self, images: Tensor) -> Tensor:
+        """One style code (D,), the mean over references (N, 1, H, W) of one font."""
+        return self.encoder(images).mean(0)
+
+    @torch.no_grad()
+    def paint(self, content: Tensor, code: Tensor) -> Tensor:
+        """Contents (N, 1, H, W) in the style of a code (D,) or of one each (N, D)."""
+        codes = code.expand(len(content), -1) if code.dim() == 1 else code
+        return self.generator(content, codes)[0]
+
+
+class Sampler:
+    """Batches of glyphs that their fonts have.
+
+    Args:
+        glyphs: whose seen fonts and characters are used. device: of the batches.
+    """
+
+    def __init__(self, glyphs: Glyphs, device: torch.device | str = "cpu") -> None:
+        fonts, characters = glyphs.seen
+        self.images = glyphs.images(fonts, characters).to(device)
+        self.present = torch.from_numpy(glyphs.present[fonts, characters])
+        self.pairs = self.present.nonzero()
+
+    def __call__(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Pictures (N, 1, H, W) and their fonts (N,)."""
+        chosen = self.pairs[torch.randint(len(self.pairs), (count,), generator=generator)]
+        return self.images[chosen[:, 0], chosen[:, 1]], chosen[:, 0].to(self.images.device)
+
+    def partners(self, fonts: Tensor, generator: torch.Generator) -> Tensor:
+        """Another glyph of each font, drawn from all that it has."""
+        chances = self.present[fonts.cpu()].float()
+        return self.images[fonts, torch.multinomial(chances, 1, generator=generator)[:, 0]]
+
+
+class Trainer:
+    """Networks, their averages, optimisers and the queue.
+
+    Args:
+        recipe: how. fonts, size, channels: of the glyphs. device: where. seed: of weights.
+    """
+
+    def __init__(self, recipe: Recipe, *, fonts: int, size: int, channels: int = 1, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        self.recipe = recipe
+        self.generator = Generator(
+            size=size, width=recipe.width, channels=channels, style_dim=recipe.style_dim, fdsc=recipe.fdsc,
+            zero_offsets=recipe.zero_offsets, levels=recipe.levels, first=recipe.first, hidden=8 * recipe.width,
+            unit_scale=True,
+        )  # fmt: skip
+        self.encoder = StyleEncoder(channels=channels, style_dim=recipe.style_dim, fonts=0, plan=recipe.plan)
+        self.judges = Discriminator(
+            size=size, fonts=fonts, channels=channels, head=recipe.head, width=recipe.judge_width, most=recipe.most
+        )
+        self.averages = copy.deepcopy(self.generator), copy.deepcopy(self.encoder)
+        own = [*self.generator.parameters(), *self.encoder.parameters()]
+        self.optimizer = torch.optim.Adam(own, recipe.lr, (0.5, 0.99))
+        self.judge_optimizer = torch.optim.Adam(self.judges.parameters(), recipe.judge_lr, (0.5, 0.99))
+        self.queue = losses.Queue(recipe.queue, recipe.style_dim)
+
+    def step(self, number: int, sampler: Sampler, generator: torch.Generator) -> dict[str, float]:
+        """One step; returns its losses."""
+        recipe = self.recipe
+        for optimizer, rate in ((self.optimizer, recipe.lr), (self.judge_optimizer, recipe.judge_lr)):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * falling(number, recipe.steps)
+        x, fonts = sampler(recipe.batch, generator)
+        order = torch.randperm(recipe.batch, generator=generator)
+        styled, wanted = x[order], fonts[order]
+        maps, codes = self.generator.encode(x), self.encoder(x)
+        fake, seen = self.generator.mix(maps, codes[order])
+        moves = [offset for offset, _ in seen.values()]
+        found = {"offset": losses.offset_loss(moves)}
+        total = recipe.offset * found["offset"]
+        if number >= recipe.warmup:
+            found["judges"] = self._judge(styled, fake.detach(), wanted)
+        rebuilt = self.generator.mix(maps, codes)[0]
+        found["image"] = (rebuilt - x).abs().mean()
+        found["content"] = (self.generator.encode(fake)[0] - maps[0]).abs().mean()
+        total = total + recipe.image * found["image"] + recipe.content * found["content"]
+        if number >= recipe.warmup:
+            self.judges.requires_grad_(False)
+            logits = self.judges(torch.cat([fake, rebuilt]), torch.cat([wanted, fonts]))
+            self.judges.requires_grad_(True)
+            found["adversarial"] = 2 * losses.hinge_generator(logits)  # of both halves
+            total = total + recipe.adversarial * found["adversarial"]
+        if recipe.mode != "none":
+            found["style"], extra = self._style(x, fonts, codes, fake, styled, wanted, sampler, generator)
+            total = total + extra
+        self.optimizer.zero_grad()
+        total.backward()
+        self.optimizer.step()
+        self._average()
+        return {name: float(torch.as_tensor(value).detach()) for name, value in found.items()}
+
+    def _judge(self, real: Tensor, fake: Tensor, fonts: Tensor) -> Tensor:
+        real = real.detach().requires_grad_()
+        logits = self.judges(real, fonts)
+        loss = losses.hinge_discriminator(logits, self.judges(fake, fonts))
+        self.judge_optimizer.zero_grad()
+        (loss + self.recipe.penalty * losses.r1_penalty(logits, real)).backward()
+        self.judge_optimizer.step()
+        return loss
+
+    def _style(
+        self, x: Tensor, fonts: Tensor, codes: Tensor, fake: Tensor, styled: Tensor, wanted: Tensor, sampler: Sampler,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """The contrastive loss of real glyphs, and the weighted sum with that of generated ones."""
+        recipe = self.recipe
+        other = turned(x, generator) if recipe.mode == "self" else sampler.partners(fonts, generator)
+        with torch.no_grad():
+            keys, targets = self.averages[1](other), self.averages[1](styled)
+        if not self.queue.filled:
+            self.queue.push(keys, fonts)
+        real = losses.style_loss(codes, keys, fonts, self.queue, mode=recipe.mode)
+        made = losses.style_loss(self.encoder(fake), targets, wanted, self.queue, mode=recipe.mode)
+        self.queue.push(keys, fonts)
+        return real, recipe.style * real + recipe.generated * made
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        for average, network in zip(self.averages, (self.generator, self.encoder), strict=True):
+            for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
+                mean.lerp_(weight, 1 - self.recipe.average)
+            for kept, now in zip(average.buffers(), network.buffers(), strict=True):
+                kept.copy_(now)
+
+    def model(self, log: dict[str, list[float]]) -> Model:
+        """Averaged networks, ready for use."""
+        generator, encoder = copy.deepcopy(self.averages)
+        return Model(generator.eval().requires_grad_(False), encoder.eval().requires_grad_(False), log)
+
+
+def falling(step: int, steps: int) -> float:
+    """A factor on the rate: one, and over the last quarter straight down to a twentieth."""
+    done = max(0.0, (step / max(steps, 1) - 0.75) / 0.25)
+    return 1 - 0.95 * min(done, 1.0)
+
+
+def turned(images: Tensor, generator: torch.Generator) -> Tensor:
+    """The same glyphs, each a little turned, shifted and scaled; paper stays white."""
+    draw = torch.rand(len(images), 4, generator=generator) * 2 - 1
+    found = []
+    for image, (turn, right, down, scale) in zip(images, draw.tolist(), strict=True):
+        size = 1 + scale * (SCALE[1] - SCALE[0]) / 2
+        shift = [SHIFT * right * image.shape[-1], SHIFT * down * image.shape[-2]]
+        found.append(
+            v2.functional.affine(image, TURN * turn, shift, size, [0.0, 0.0], v2.InterpolationMode.BILINEAR, fill=[1.0])
+        )
+    return torch.stack(found)
+
+
+def train(recipe: Recipe, glyphs: Glyphs, seed: int, *, note: Callable[[int, Trainer], None] | None = None) -> Model:
+    """Train from scratch.
+
+    Args:
+        recipe: how. glyphs: what on, their seen fonts and characters. seed: of weights and batches.
+        note: called after every step.
+
+    Returns:
+        the averaged networks, with the losses of every step.
+    """
+    sampler = Sampler(glyphs)
+    trainer = Trainer(recipe, fonts=len(sampler.images), size=glyphs.ink.shape[-1], seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    log: dict[str, list[float]] = {}
+    for number in range(recipe.steps):
+        for name, value in trainer.step(number, sampler, generator).items():
+            log.setdefault(name, []).append(value)
+        if note is not None:
+            note(number, trainer)
+    return trainer.model(log)
+
+
+def contrast(recipe: Recipe, glyphs: Glyphs, seed: int) -> StyleEncoder:
+    """The style encoder trained by the contrastive loss alone, for as many steps."""
+    sampler = Sampler(glyphs)
+    trainer = Trainer(recipe, fonts=len(sampler.images), size=glyphs.ink.shape[-1], seed=seed)
+    optimizer = torch.optim.Adam(trainer.encoder.parameters(), recipe.lr)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(recipe.steps):
+        x, fonts = sampler(4 * recipe.batch, generator)
+        other = turned(x, generator) if recipe.mode == "self" else sampler.partners(fonts, generator)
+        with torch.no_grad():
+            keys = trainer.averages[1](other)
+        if not trainer.queue.filled:
+            trainer.queue.push(keys, fonts)
+        loss = losses.style_loss(trainer.encoder(x), keys, fonts, trainer.queue, mode=recipe.mode)
+        trainer.queue.push(keys, fonts)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        trainer._average()
+    return trainer.averages[1].eval().requires_grad_(False)
+
+
+__all__ = ["RELEASED", "Model", "Recipe", "Sampler", "Trainer", "contrast", "falling", "train", "turned"]
