@@ -106,7 +106,7 @@ def characters_of(path: Path, index: int = 0) -> set[str]:
     from fontTools.ttLib import TTFont, TTLibError
 
     try:
-        with TTFont(path, fontNumber=index, lazy=True) as font:
+        with path.open("rb") as stream, TTFont(stream, fontNumber=index, lazy=True) as font:
             return {chr(code) for code in font.getBestCmap() or {}}
     except (TTLibError, OSError, ValueError, AssertionError, KeyError):
         raise UserError(f"{path.name} cannot be read as a font.") from None
@@ -215,7 +215,9 @@ def from_files(files: list[Path], characters: str, *, size: int = SIZE) -> tuple
         present.append(here)
         names.append(file.stem)
     if len(names) < 3:
-        raise UserError(f"{len(names)} of {len(files)} fonts can be used; at least three are needed. {remarks[:1]}")
+        raise UserError(
+            f"{len(names)} of {len(files)} fonts can be used; at least three are needed. {' '.join(remarks)}"
+        )
     kept = max(1, len(names) // 10), len(characters) // 4
     return Glyphs(np.stack(ink), np.stack(present), names, characters, *kept), remarks
 

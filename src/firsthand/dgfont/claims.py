@@ -138,7 +138,11 @@ def _better(name: str, what: str, one: str, other: str, seen: bool = True, **res
     words = {"l1": "hundredths of L1 saved", "rmse": "hundredths of RMSE saved", "ssim": "hundredths of SSIM", "font": "fonts told, points",
              "features": "distance of features saved", "character": "characters read, points"}[what]  # fmt: skip
     where = "fonts that were trained on" if seen else "unseen fonts"
-    return _claim(name, partial(_against, what, one, other, seen), **{"metric": f"{words}, kept characters, {where}", "unit": "1", **rest})
+    return _claim(
+        name,
+        partial(_against, what, one, other, seen),
+        **{"metric": f"{words}, kept characters, {where}", "unit": "1", **rest},
+    )
 
 
 CLAIMS: list[Claim] = [

@@ -239,9 +239,8 @@ def turned(images: Tensor, generator: torch.Generator) -> Tensor:
     for image, (turn, right, down, scale) in zip(images, draw.tolist(), strict=True):
         size = 1 + scale * (SCALE[1] - SCALE[0]) / 2
         shift = [SHIFT * right * image.shape[-1], SHIFT * down * image.shape[-2]]
-        found.append(
-            v2.functional.affine(image, TURN * turn, shift, size, [0.0, 0.0], v2.InterpolationMode.BILINEAR, fill=[1.0])
-        )
+        options = v2.InterpolationMode.BILINEAR, [0.0]
+        found.append(1 - v2.functional.affine(1 - image, TURN * turn, shift, size, [0.0, 0.0], *options))  # ink moves
     return torch.stack(found)
 
 

@@ -1,0 +1,159 @@
+"""Losses, the queue, sampling, and training that repeats itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from firsthand.data.glyphs import Glyphs, shipped
+from firsthand.dgfont import evaluation, losses
+from firsthand.dgfont.losses import Queue, hinge_discriminator, hinge_generator, info_nce, offset_loss, r1_penalty
+from firsthand.dgfont.training import Recipe, Sampler, contrast, falling, train, turned
+
+TINY = Recipe(steps=3, warmup=1, batch=4, width=4, style_dim=8, judge_width=4, most=8, queue=16)
+
+
+def test_hinge_losses_by_hand() -> None:
+    assert float(hinge_discriminator(torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 1.0]))) == pytest.approx(1.25)
+    assert float(hinge_generator(torch.tensor([2.0, -1.0]))) == -0.5
+
+
+def test_the_penalty_is_the_squared_gradient_summed_over_pixels() -> None:
+    images = torch.rand(3, 1, 4, 4, requires_grad=True)
+    slope = torch.arange(16.0).view(4, 4)
+    assert float(r1_penalty((images * slope).sum((1, 2, 3)), images)) == pytest.approx(float(slope.square().sum()))
+
+
+def test_moves_are_priced_by_their_mean_length_and_halved() -> None:
+    assert float(offset_loss([torch.full((2, 18, 4, 4), -2.0), torch.full((2, 18, 2, 2), 1.0)])) == 1.5
+    assert float(offset_loss([])) == 0
+
+
+def test_info_nce_is_a_cross_entropy_and_excluded_negatives_do_not_count() -> None:
+    torch.manual_seed(0)
+    query, positive, negatives = torch.randn(3, 5), torch.randn(3, 5), torch.randn(7, 5)
+    logits = torch.cat([(query * positive).sum(1, keepdim=True), query @ negatives.T], 1) / 0.07
+    truth = F.cross_entropy(logits, torch.zeros(3, dtype=torch.long), reduction="none")
+    assert torch.allclose(info_nce(query, positive, negatives), truth, atol=1e-5)
+    exclude = torch.zeros(3, 7, dtype=torch.bool)
+    exclude[:, 2:] = True
+    fewer = info_nce(query, positive, negatives, exclude=exclude)
+    assert torch.allclose(fewer, info_nce(query, positive, negatives[:2]), atol=1e-5)
+
+
+def test_a_queue_forgets_the_oldest() -> None:
+    queue = Queue(5, 1)
+    for start in range(0, 9, 3):
+        queue.push(torch.arange(start, start + 3.0)[:, None], torch.arange(start, start + 3))
+    codes, fonts = queue.content()
+    assert sorted(fonts.tolist()) == [4, 5, 6, 7, 8]
+    assert torch.equal(codes[:, 0].long(), fonts)
+
+
+def test_masked_negatives_take_the_price_of_the_own_font_away() -> None:
+    queue = Queue(8, 2)
+    queue.push(torch.tensor([[1.0, 0.0]] * 4 + [[0.0, 1.0]] * 4), torch.tensor([0] * 4 + [1] * 4))
+    code = torch.tensor([[1.0, 0.0]])
+    paid = {
+        mode: float(losses.style_loss(code, code, torch.tensor([0]), queue, mode=mode)) for mode in ("font", "masked")
+    }
+    assert paid["font"] == pytest.approx(math.log(5), abs=1e-4)
+    assert paid["masked"] == pytest.approx(0, abs=1e-4)
+
+
+def test_only_glyphs_that_exist_are_drawn() -> None:
+    present = np.zeros((4, 8), bool)
+    present[0, 1] = present[2, 3] = present[2, 4] = True
+    ink = np.arange(4 * 8, dtype=np.uint8).reshape(4, 8, 1, 1).repeat(16, 2).repeat(16, 3)
+    sampler = Sampler(Glyphs(ink, present, list("abcd"), "12345678", 1, 2))
+    images, fonts = sampler(50, torch.Generator().manual_seed(0))
+    assert set(fonts.tolist()) == {0, 2}
+    shown = {round(v) for v in ((1 - images[:, 0, 0, 0]) * 127.5).tolist()}
+    assert shown == {1, 19, 20}
+    partners = sampler.partners(torch.tensor([2] * 20), torch.Generator().manual_seed(0))
+    assert {round(v) for v in ((1 - partners[:, 0, 0, 0]) * 127.5).tolist()} == {19, 20}
+
+
+def test_turned_glyphs_keep_white_paper_and_are_not_mirrored() -> None:
+    images = shipped().images([0], [40])[0].repeat(20, 1, 1, 1)
+    found = turned(images, torch.Generator().manual_seed(0))
+    assert float(found[:, :, 0, 0].min()) == 1
+    assert not torch.equal(found[0], found[1])
+    plain = F.cosine_similarity(1 - found.flatten(1), 1 - images.flatten(1)).mean()
+    mirrored = F.cosine_similarity(1 - found.flatten(1), 1 - images.flip(3).flatten(1)).mean()
+    assert plain > mirrored
+
+
+@pytest.mark.parametrize("change", [{}, {"fdsc": "none"}, {"mode": "self"}, {"head": "single"}, {"mode": "none"}])
+def test_training_repeats_itself_and_moves_all_networks(change: dict) -> None:
+    recipe = replace(TINY, **change)
+    one, other = (train(recipe, shipped(), 3) for _ in range(2))
+    for a, b in zip(one.generator.parameters(), other.generator.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert one.log == other.log
+    assert len(one.log["image"]) == 3
+    assert len(one.log["adversarial"]) == 2
+    start = train(replace(recipe, steps=0, warmup=0), shipped(), 3)
+    for name in ("generator", "encoder"):
+        pairs = zip(getattr(start, name).parameters(), getattr(one, name).parameters(), strict=True)
+        assert any(not torch.equal(a, b) for a, b in pairs)
+
+
+def test_contrast_alone_trains_an_encoder() -> None:
+    encoder = contrast(replace(TINY, mode="font"), shipped(), 0)
+    assert encoder(torch.zeros(2, 1, 32, 32)).shape == (2, 8)
+
+
+def test_rates_fall_over_the_last_quarter() -> None:
+    assert [falling(step, 100) for step in (0, 75, 100)] == pytest.approx([1, 1, 0.05])
+
+
+def test_unknown_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="choose one of"):
+        Recipe(mode="other")
+    with pytest.raises(ValueError, match="between 0 and steps"):
+        Recipe(steps=3, warmup=4)
+
+
+# ---------------------------------------------------------------------------------------------- evaluation
+
+
+def test_true_glyphs_have_no_error_and_baselines_are_what_they_say() -> None:
+    glyphs = shipped()
+    task = evaluation.Task.of(glyphs, seen=False)
+    true = task.true(glyphs)
+    reader = evaluation.Reader(160, 30).eval()
+    found = evaluation.score(true[:5], true[:5], reader, torch.zeros(5), None)
+    assert (found.l1, found.rmse) == (0, 0)
+    assert found.ssim == pytest.approx(1)
+    assert math.isnan(found.font)
+    copied, mean = evaluation.copied(glyphs, task), evaluation.averaged(glyphs, task)
+    assert copied.shape == mean.shape == true.shape == (240, 1, 32, 32)
+    assert torch.equal(copied[:40], glyphs.images([0], task.characters)[0])
+    assert torch.allclose(mean[0], glyphs.images(slice(0, 30), [120])[:, 0].mean(0), atol=1e-6)
+
+
+def test_the_mean_of_seen_fonts_leaves_the_asked_one_out() -> None:
+    glyphs = shipped()
+    task = evaluation.Task([5], [130], seen=True)
+    others = [n for n in range(30) if n != 5]
+    assert torch.allclose(evaluation.averaged(glyphs, task)[0], glyphs.images(others, [130])[:, 0].mean(0), atol=1e-6)
+
+
+def test_retrieval_finds_fonts_by_codes_that_name_them() -> None:
+    class Told(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return F.one_hot(torch.arange(len(images)) // 10, 3).float() + 0.01 * torch.randn(len(images), 3)
+
+    class Blind(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return F.one_hot(torch.arange(len(images)) % 10, 10).float()
+
+    chosen = [0, 1, 2], list(range(10))
+    assert evaluation.retrieval(Told(), shipped(), *chosen) == 1
+    assert evaluation.retrieval(Blind(), shipped(), *chosen) < 0.6
