@@ -11,9 +11,10 @@ import torch
 from torch.nn import functional as F
 
 from firsthand.data.glyphs import Glyphs, shipped
-from firsthand.dgfont import evaluation, losses
+from firsthand.dgfont import evaluation, losses, training
 from firsthand.dgfont.losses import Queue, hinge_discriminator, hinge_generator, info_nce, offset_loss, r1_penalty
 from firsthand.dgfont.training import Recipe, Sampler, contrast, falling, train, turned
+from firsthand.errors import UserError
 
 TINY = Recipe(steps=3, warmup=1, batch=4, width=4, style_dim=8, judge_width=4, most=8, queue=16)
 
@@ -102,6 +103,34 @@ def test_training_repeats_itself_and_moves_all_networks(change: dict) -> None:
     for name in ("generator", "encoder"):
         pairs = zip(getattr(start, name).parameters(), getattr(one, name).parameters(), strict=True)
         assert any(not torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_run_that_was_killed_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch) -> None:
+    recipe, whole = replace(TINY, steps=4), tmp_path / "run.safetensors"
+    straight = train(recipe, shipped(), 3)
+    monkeypatch.setattr(training, "SAVE_EVERY", 2)
+
+    def kill(number: int, _: object) -> None:
+        if number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, shipped(), 3, checkpoint=whole, note=kill)
+    resumed = train(recipe, shipped(), 3, checkpoint=whole)
+    assert resumed.log == straight.log
+    for a, b in zip(resumed.generator.parameters(), straight.generator.parameters(), strict=True):
+        assert torch.equal(a, b)
+    with pytest.raises(UserError, match="another seed"):
+        train(recipe, shipped(), 4, checkpoint=whole)
+    with pytest.raises(UserError, match="other networks"):
+        train(replace(recipe, width=8), shipped(), 3, checkpoint=whole)
+
+
+def test_the_released_recipe_trains_on_three_channels() -> None:
+    small = {"steps": 1, "batch": 2, "width": 4, "style_dim": 4, "judge_width": 4, "most": 8, "plan": (4, "pool", 4)}
+    model = train(replace(training.RELEASED, **small), shipped(), 0)
+    content = shipped().images([0], [0, 1])[0]
+    assert model.paint(content, model.code(content)).shape == (2, 1, 32, 32)
 
 
 def test_contrast_alone_trains_an_encoder() -> None:

@@ -64,16 +64,17 @@ class Queue:
     """The last K codes and their fonts, first in, first out.
 
     Args:
-        length: K. dim: D.
+        length: K. dim: D. device: where.
     """
 
-    def __init__(self, length: int, dim: int) -> None:
-        self.codes, self.fonts = torch.zeros(length, dim), torch.full((length,), -1)
+    def __init__(self, length: int, dim: int, device: torch.device | str = "cpu") -> None:
+        self.codes = torch.zeros(length, dim, device=device)
+        self.fonts = torch.full((length,), -1, device=device)
         self.filled = self.at = 0
 
     def push(self, codes: Tensor, fonts: Tensor) -> None:
         """Put a batch in, (B, D) and (B,); the oldest leave."""
-        place = (torch.arange(len(codes)) + self.at) % len(self.codes)
+        place = (torch.arange(len(codes), device=self.codes.device) + self.at) % len(self.codes)
         self.codes[place], self.fonts[place] = codes.detach(), fonts
         self.at = int(place[-1] + 1) % len(self.codes)
         self.filled = min(len(self.codes), self.filled + len(codes))

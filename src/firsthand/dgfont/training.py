@@ -10,16 +10,20 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from firsthand.data.glyphs import Glyphs
 from firsthand.dgfont import losses
 from firsthand.dgfont.networks import COMPACT, VGG11, Discriminator, Generator, StyleEncoder
+from firsthand.errors import UserError
+from firsthand.kit.training import load_tensors, save_tensors
 
 TURN, SHIFT, SCALE = 20.0, 0.1, (0.9, 1.1)  # of the picture that a self-made positive shows; never mirrored
+SAVE_EVERY = 500  # steps
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Recipe:
         mode: of the contrastive loss, see `losses.style_loss`; "none": without.
         queue: negatives kept. penalty: of the judges' gradients. average: of weights, by step.
         fdsc, levels, zero_offsets, head: see `Generator` and `Discriminator`.
-        width, style_dim, first, judge_width, most: sizes of the networks.
+        width, style_dim, first, judge_width, most, plan, channels: sizes of the networks.
+        optimizer: "adam", or "rmsprop" for generator and judges, as released.
     """
 
     steps: int = 450
@@ -62,6 +67,8 @@ class Recipe:
     judge_width: int = 16
     most: int = 64
     plan: tuple[int | str, ...] = COMPACT
+    channels: int = 1
+    optimizer: str = "adam"
 
     def __post_init__(self) -> None:
         if self.mode not in losses.STYLE:
@@ -70,12 +77,12 @@ class Recipe:
             raise ValueError(f"warmup must lie between 0 and steps; got {self.warmup} of {self.steps}.")
 
 
-#: The released recipe; its optimiser (RMSprop), 250,000 steps and 400 fonts are set in `experiment`.
-RELEASED = {
-    "batch": 32, "adversarial": 1.0, "image": 0.1, "content": 0.1, "offset": 0.5, "style": 0.1, "generated": 0.01,
-    "mode": "self", "queue": 1024, "penalty": 10.0, "average": 0.999, "width": 64, "style_dim": 128, "first": 7,
-    "judge_width": 64, "most": 1024, "plan": VGG11, "warmup": 0, "lr": 1e-4, "judge_lr": 1e-4,
-}  # fmt: skip
+#: DG-Font as released, with DGFont++'s contrastive loss at TUNIT's weights.
+RELEASED = Recipe(
+    steps=250_000, warmup=0, batch=32, lr=1e-4, judge_lr=1e-4, adversarial=1.0, image=0.1, content=0.1, offset=0.5,
+    style=0.1, generated=0.01, mode="self", queue=1024, penalty=10.0, average=0.999, fdsc="attn", width=64,
+    style_dim=128, first=7, judge_width=64, most=1024, plan=VGG11, channels=3, optimizer="rmsprop",
+)  # fmt: skip
 
 
 @dataclass
@@ -94,30 +101,35 @@ class Model:
     @torch.no_grad()
     def code(self, images: Tensor) -> Tensor:
         """One style code (D,), the mean over references (N, 1, H, W) of one font."""
-        return self.encoder(images).mean(0)
+        return self.encoder(images.expand(-1, self.channels, -1, -1)).mean(0)
 
     @torch.no_grad()
     def paint(self, content: Tensor, code: Tensor) -> Tensor:
         """Contents (N, 1, H, W) in the style of a code (D,) or of one each (N, D)."""
         codes = code.expand(len(content), -1) if code.dim() == 1 else code
-        return self.generator(content, codes)[0]
+        return self.generator(content.expand(-1, self.channels, -1, -1), codes)[0].mean(1, keepdim=True)
+
+    @property
+    def channels(self) -> int:
+        """Of the pictures that the networks take."""
+        return self.generator.encoder.fine.weight.shape[1]
 
 
 class Sampler:
     """Batches of glyphs that their fonts have.
 
     Args:
-        glyphs: whose seen fonts and characters are used. device: of the batches.
+        glyphs: whose seen fonts and characters are used. channels: equal ones. device: of the batches.
     """
 
-    def __init__(self, glyphs: Glyphs, device: torch.device | str = "cpu") -> None:
+    def __init__(self, glyphs: Glyphs, channels: int = 1, device: torch.device | str = "cpu") -> None:
         fonts, characters = glyphs.seen
-        self.images = glyphs.images(fonts, characters).to(device)
+        self.images = glyphs.images(fonts, characters).expand(-1, -1, channels, -1, -1).to(device)
         self.present = torch.from_numpy(glyphs.present[fonts, characters])
         self.pairs = self.present.nonzero()
 
     def __call__(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Pictures (N, 1, H, W) and their fonts (N,)."""
+        """Pictures (N, channels, H, W) and their fonts (N,)."""
         chosen = self.pairs[torch.randint(len(self.pairs), (count,), generator=generator)]
         return self.images[chosen[:, 0], chosen[:, 1]], chosen[:, 0].to(self.images.device)
 
@@ -131,33 +143,82 @@ class Trainer:
     """Networks, their averages, optimisers and the queue.
 
     Args:
-        recipe: how. fonts, size, channels: of the glyphs. device: where. seed: of weights.
+        recipe: how. fonts, size: of the glyphs. seed: of weights. device: where.
     """
 
-    def __init__(self, recipe: Recipe, *, fonts: int, size: int, channels: int = 1, seed: int = 0) -> None:
+    def __init__(
+        self, recipe: Recipe, *, fonts: int, size: int, seed: int = 0, device: torch.device | str = "cpu"
+    ) -> None:
         torch.manual_seed(seed)
-        self.recipe = recipe
+        self.recipe, channels = recipe, recipe.channels
         self.generator = Generator(
             size=size, width=recipe.width, channels=channels, style_dim=recipe.style_dim, fdsc=recipe.fdsc,
-            zero_offsets=recipe.zero_offsets, levels=recipe.levels, first=recipe.first, hidden=8 * recipe.width,
-            unit_scale=True,
-        )  # fmt: skip
+            zero_offsets=recipe.zero_offsets, levels=recipe.levels, first=recipe.first, unit_scale=True,
+            hidden=256 if recipe.width == 64 else 8 * recipe.width,
+        ).to(device)  # fmt: skip
         self.encoder = StyleEncoder(channels=channels, style_dim=recipe.style_dim, fonts=0, plan=recipe.plan)
+        self.encoder.to(device)
         self.judges = Discriminator(
             size=size, fonts=fonts, channels=channels, head=recipe.head, width=recipe.judge_width, most=recipe.most
-        )
+        ).to(device)
         self.averages = copy.deepcopy(self.generator), copy.deepcopy(self.encoder)
-        own = [*self.generator.parameters(), *self.encoder.parameters()]
-        self.optimizer = torch.optim.Adam(own, recipe.lr, (0.5, 0.99))
-        self.judge_optimizer = torch.optim.Adam(self.judges.parameters(), recipe.judge_lr, (0.5, 0.99))
-        self.queue = losses.Queue(recipe.queue, recipe.style_dim)
+        self.queue = losses.Queue(recipe.queue, recipe.style_dim, device)
+        self.optimizers = [
+            _optimizer(recipe, self.generator, recipe.lr, "rmsprop"),
+            _optimizer(recipe, self.encoder, recipe.lr, "adam"),
+            _optimizer(recipe, self.judges, recipe.judge_lr, "rmsprop"),
+        ]
+
+    def networks(self) -> nn.ModuleDict:
+        """All that has weights."""
+        names = ("generator", "encoder", "judges", "average", "average_encoder")
+        found = (self.generator, self.encoder, self.judges, *self.averages)
+        return nn.ModuleDict(dict(zip(names, found, strict=True)))
+
+    def save(self, path: Path, seed: int, log: dict[str, list[float]]) -> None:
+        """Everything that the next step needs; all chance comes from the seed and the step's number."""
+        tensors = dict(self.networks().state_dict())
+        for number, optimizer in enumerate(self.optimizers):
+            for index, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{number}.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        tensors |= {"queue.codes": self.queue.codes, "queue.fonts": self.queue.fonts}
+        save_tensors(path, tensors, {"seed": seed, "log": log, "queue": [self.queue.filled, self.queue.at]})
+
+    def load(self, path: Path, seed: int) -> dict[str, list[float]]:
+        """Go on from a checkpoint; returns the log so far.
+
+        Raises:
+            UserError: it is of another seed or of other networks.
+        """
+        tensors, about = load_tensors(path)
+        if about.get("seed") != seed:
+            raise UserError(f"{path.name} belongs to another seed; choose another folder or delete it.")
+        state: list[dict[int, dict[str, Tensor]]] = [{} for _ in self.optimizers]
+        weights = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, number, index, key = name.split(".", 3)
+                state[int(number)].setdefault(int(index), {})[key] = tensor
+            elif not name.startswith("queue."):
+                weights[name] = tensor
+        try:
+            self.networks().load_state_dict(weights)
+        except RuntimeError:
+            raise UserError(f"{path.name} belongs to other networks; choose another folder or delete it.") from None
+        for optimizer, found in zip(self.optimizers, state, strict=True):
+            optimizer.load_state_dict({"state": found, "param_groups": optimizer.state_dict()["param_groups"]})
+        self.queue.codes.copy_(tensors["queue.codes"])
+        self.queue.fonts.copy_(tensors["queue.fonts"])
+        self.queue.filled, self.queue.at = about["queue"]
+        return about["log"]
 
     def step(self, number: int, sampler: Sampler, generator: torch.Generator) -> dict[str, float]:
         """One step; returns its losses."""
         recipe = self.recipe
-        for optimizer, rate in ((self.optimizer, recipe.lr), (self.judge_optimizer, recipe.judge_lr)):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * falling(number, recipe.steps)
+        rates = recipe.lr, recipe.lr, recipe.judge_lr
+        for optimizer, rate in zip(self.optimizers, rates, strict=True):
+            for group in optimizer.param_groups:  # the released rate never falls
+                group["lr"] = rate * (falling(number, recipe.steps) if recipe.optimizer == "adam" else 1)
         x, fonts = sampler(recipe.batch, generator)
         order = torch.randperm(recipe.batch, generator=generator)
         styled, wanted = x[order], fonts[order]
@@ -181,9 +242,11 @@ class Trainer:
         if recipe.mode != "none":
             found["style"], extra = self._style(x, fonts, codes, fake, styled, wanted, sampler, generator)
             total = total + extra
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers[:2]:
+            optimizer.zero_grad()
         total.backward()
-        self.optimizer.step()
+        for optimizer in self.optimizers[:2]:
+            optimizer.step()
         self._average()
         return {name: float(torch.as_tensor(value).detach()) for name, value in found.items()}
 
@@ -191,9 +254,9 @@ class Trainer:
         real = real.detach().requires_grad_()
         logits = self.judges(real, fonts)
         loss = losses.hinge_discriminator(logits, self.judges(fake, fonts))
-        self.judge_optimizer.zero_grad()
+        self.optimizers[2].zero_grad()
         (loss + self.recipe.penalty * losses.r1_penalty(logits, real)).backward()
-        self.judge_optimizer.step()
+        self.optimizers[2].step()
         return loss
 
     def _style(
@@ -244,35 +307,53 @@ def turned(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.stack(found)
 
 
-def train(recipe: Recipe, glyphs: Glyphs, seed: int, *, note: Callable[[int, Trainer], None] | None = None) -> Model:
-    """Train from scratch.
+def _optimizer(recipe: Recipe, network: nn.Module, rate: float, released: str) -> torch.optim.Optimizer:
+    """Adam; in the released recipe RMSprop but for the style encoder."""
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(network.parameters(), rate, (0.5, 0.99))
+    if released == "adam":
+        return torch.optim.Adam(network.parameters(), rate, weight_decay=1e-3)
+    return torch.optim.RMSprop(network.parameters(), rate, weight_decay=1e-4)
+
+
+def chance(seed: int, step: int) -> torch.Generator:
+    """All that is random in a step."""
+    return torch.Generator().manual_seed(1_000_003 * seed + step)
+
+
+def train(
+    recipe: Recipe, glyphs: Glyphs, seed: int, *, device: torch.device | str = "cpu", checkpoint: Path | None = None,
+    note: Callable[[int, Trainer], None] | None = None,
+) -> Model:  # fmt: skip
+    """Train from scratch, or from a checkpoint that is there.
 
     Args:
-        recipe: how. glyphs: what on, their seen fonts and characters. seed: of weights and batches.
-        note: called after every step.
+        recipe: how. glyphs: what on, their seen fonts and characters. seed: of weights and batches. device: where.
+        checkpoint: written every SAVE_EVERY steps and at the end. note: called after every step.
 
     Returns:
         the averaged networks, with the losses of every step.
     """
-    sampler = Sampler(glyphs)
-    trainer = Trainer(recipe, fonts=len(sampler.images), size=glyphs.ink.shape[-1], seed=seed)
-    generator = torch.Generator().manual_seed(seed)
-    log: dict[str, list[float]] = {}
-    for number in range(recipe.steps):
-        for name, value in trainer.step(number, sampler, generator).items():
+    sampler = Sampler(glyphs, recipe.channels, device)
+    trainer = Trainer(recipe, fonts=len(sampler.images), size=glyphs.ink.shape[-1], seed=seed, device=device)
+    log = trainer.load(checkpoint, seed) if checkpoint is not None and checkpoint.is_file() else {}
+    for number in range(len(log.get("image", [])), recipe.steps):
+        for name, value in trainer.step(number, sampler, chance(seed, number)).items():
             log.setdefault(name, []).append(value)
         if note is not None:
             note(number, trainer)
+        if checkpoint is not None and ((number + 1) % SAVE_EVERY == 0 or number + 1 == recipe.steps):
+            trainer.save(checkpoint, seed, log)
     return trainer.model(log)
 
 
 def contrast(recipe: Recipe, glyphs: Glyphs, seed: int) -> StyleEncoder:
-    """The style encoder trained by the contrastive loss alone, for as many steps."""
+    """The style encoder trained by the contrastive loss alone, for as many steps of four times the batch."""
     sampler = Sampler(glyphs)
     trainer = Trainer(recipe, fonts=len(sampler.images), size=glyphs.ink.shape[-1], seed=seed)
     optimizer = torch.optim.Adam(trainer.encoder.parameters(), recipe.lr)
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(recipe.steps):
+    for number in range(recipe.steps):
+        generator = chance(seed, number)
         x, fonts = sampler(4 * recipe.batch, generator)
         other = turned(x, generator) if recipe.mode == "self" else sampler.partners(fonts, generator)
         with torch.no_grad():
@@ -286,6 +367,3 @@ def contrast(recipe: Recipe, glyphs: Glyphs, seed: int) -> StyleEncoder:
         optimizer.step()
         trainer._average()
     return trainer.averages[1].eval().requires_grad_(False)
-
-
-__all__ = ["RELEASED", "Model", "Recipe", "Sampler", "Trainer", "contrast", "falling", "train", "turned"]
