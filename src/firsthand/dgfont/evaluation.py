@@ -85,21 +85,30 @@ class Score:
     font: float
 
 
+def errors(made: Tensor, true: Tensor) -> dict[str, float]:
+    """L1, RMSE and SSIM (Gaussian window) of made against true glyphs (N, 1, H, W), means over glyphs."""
+    a, b = ((images.clamp(-1, 1) + 1) / 2 for images in (made, true))
+    error = (a - b).flatten(1)
+    options = {"data_range": 1.0, "gaussian_weights": True, "sigma": 1.5}
+    pairs = zip(a[:, 0].numpy(), b[:, 0].numpy(), strict=True)
+    likeness = [structural_similarity(x, y, **options) for x, y in pairs]
+    return {
+        "l1": float(error.abs().mean()),
+        "rmse": float(error.square().mean(1).sqrt().mean()),
+        "ssim": float(np.mean(likeness)),
+    }
+
+
 @torch.no_grad()
 def score(made: Tensor, true: Tensor, reader: Reader, characters: Tensor, fonts: Tensor | None) -> Score:
     """Compare made with true glyphs (N, 1, H, W), of characters (N,) and fonts (N,), None for unknown ones."""
-    a, b = ((images + 1) / 2 for images in (made, true))
-    error = (a - b).flatten(1)
-    likeness = [
-        structural_similarity(x[0].numpy(), y[0].numpy(), data_range=1.0, gaussian_weights=True, sigma=1.5)
-        for x, y in zip(a.clamp(0, 1), b, strict=True)
-    ]
+    plain = errors(made, true)
     deep = [F.normalize(reader.features(images).flatten(1)) for images in (made, true)]
     by_character, by_font = reader(made)
     return Score(
-        float(error.abs().mean()),
-        float(error.square().mean(1).sqrt().mean()),
-        float(np.mean(likeness)),
+        plain["l1"],
+        plain["rmse"],
+        plain["ssim"],
         float((deep[0] - deep[1]).square().sum(1).mean()),
         float((by_character.argmax(1) == characters).float().mean()),
         float("nan") if fonts is None else float((by_font.argmax(1) == fonts).float().mean()),
