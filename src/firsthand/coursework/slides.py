@@ -205,7 +205,7 @@ def build_slides(keys: list[str], folder: Path) -> list[Path]:
 
     Args:
         keys: chapters; none: all.
-        folder: takes slides/NN_key.html, slides/lib, figures/NN_key/*.png and figures/NN_key/captions.md.
+        folder: takes `slides/NN_key.html`, `slides/lib`, and PNG files with their captions in `figures/NN_key`.
 
     Raises:
         UserError: an unknown chapter, or no notebook or library beside this package.
