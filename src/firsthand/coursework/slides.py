@@ -136,7 +136,9 @@ def _words(title: str, heading: str, body: str) -> list[nbformat.NotebookNode]:
 
 def _pages(text: str, most: int) -> tuple[list[str], str]:
     """(what the slides say, what is left for notes) of prose with formulas, in their order."""
-    pages, notes, page = [], [], ""
+    pages: list[str] = []
+    notes: list[str] = []
+    page = ""
     words = formulas = 0
     for piece in DISPLAY.split(text):
         if piece.startswith("$$"):
