@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,38 +82,49 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("submissions", type=Path, metavar="DIR")
     one.add_argument("--edition", type=Path, metavar="DIR", help="the instructor's edition; default: beside DIR")
     one.add_argument("--workers", type=int, default=2, help="submissions at a time (default 2)")
+    one.add_argument("--image", metavar="NAME", help="run student code in containers of this image (docker or podman)")
     one.add_argument("--unsafe", action="store_true", help="run student code without a sandbox")
     one.set_defaults(do=_coursework_grade)
     return parser
 
 
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"Cannot write to {folder}: {error.strerror or error}.") from None
+
+
 def _coursework_build(arguments: argparse.Namespace) -> int:
     from firsthand.coursework import build
 
-    for file in build(arguments.chapters, arguments.to):
-        print(file)
+    with _writing(arguments.to):
+        for file in build(arguments.chapters, arguments.to):
+            print(file)
     return 0
 
 
 def _coursework_slides(arguments: argparse.Namespace) -> int:
     from firsthand.coursework import build_slides
 
-    for file in build_slides(arguments.chapters, arguments.to):
-        print(file)
+    with _writing(arguments.to):
+        for file in build_slides(arguments.chapters, arguments.to):
+            print(file)
     return 0
 
 
 def _coursework_grade(arguments: argparse.Namespace) -> int:
     from firsthand.coursework import grade
 
-    folder = arguments.submissions
+    folder = arguments.submissions.resolve()
     if not folder.is_dir():
         raise UserError(f"{folder.name} is no folder of submissions.")
     if arguments.workers < 1:
         raise UserError(f"--workers must be at least 1; got {arguments.workers}.")
-    reports = grade(
-        folder, arguments.edition or folder.parent / "instructor", workers=arguments.workers, unsafe=arguments.unsafe
-    )
+    edition = arguments.edition or folder.parent / "instructor"
+    with _writing(folder):
+        reports = grade(folder, edition, workers=arguments.workers, unsafe=arguments.unsafe, image=arguments.image)
     for report in reports:
         print(f"{report.student:<24} {report.chapter:<16} {report.points:g} of {report.possible:g}")
     print(f"{folder / 'marks.csv'} and {folder / 'feedback'} are written.")

@@ -206,3 +206,128 @@ def test_no_edition_and_no_submission_are_said(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="No edition"):
         grade(tmp_path / "none", tmp_path / "instructor")
+
+
+# ------------------------------------------------------------------------------------------ what went wrong once
+
+
+def test_the_marked_cell_counts_and_a_scratch_cell_does_not() -> None:
+    book = _notebook({1: RIGHT[1]})
+    book.cells.append(nbformat.v4.new_code_cell("check('toy', 1, triple)"))
+    assert grading.grade_one(book, EDITION, Limits(seconds=30))[0].points == 2
+
+
+def test_magics_display_and_the_value_of_check_do_no_harm() -> None:
+    answer = "%matplotlib inline\n" + RIGHT[1] + "\ndisplay(double(2))\nassert check('toy', 1, double).passed"
+    assert _points({1: answer})[0] in (0, 2)  # the first cell of a room has no check yet
+    assert _points({1: RIGHT[1], 2: "!ls\nnumber = (10\n % 4) / 4"})[1] == 1
+
+
+def test_after_a_killed_process_earlier_answers_are_there_again() -> None:
+    answers = {
+        1: "def double(x):\n    return 2 * x\nhelper = 1",
+        2: "import os\nos._exit(1)",
+        3: "def turn(m):\n    return helper * m.T",
+    }
+    assert _points(answers) == [2, 0, 3]
+
+
+def test_points_that_were_earned_stay_when_a_room_cannot_start_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, rooms = grading.Room, []
+
+    def second_fails(limits: Limits, **options: object):
+        rooms.append(real(limits if not rooms else Limits(seconds=0.01), **options))
+        return rooms[-1]
+
+    monkeypatch.setattr(grading, "Room", second_fails)
+    found = grading.grade_one(_notebook({**RIGHT, 2: "import os\nos._exit(1)"}), EDITION, Limits(seconds=30))
+    assert [mark.points for mark in found] == [2, 0, 0]
+    assert "Not reached" in found[2].message
+
+
+def test_a_room_that_cannot_be_set_up_makes_no_mark(course: tuple[Path, Path]) -> None:
+    folder, edition = course
+    said: list[str] = []
+    assert all(r.student == "cyd" for r in grade(folder, edition, limits=Limits(seconds=0.05), note=said.append))
+    assert any("run again" in line for line in said)
+    grade(folder, edition, note=said.append)
+    assert _table(folder)["ada"] == "6"
+
+
+HANG = """
+import os, time
+for n in range(3, 12):
+    try:
+        os.write(n, b'{"done": true}\\n{"kind": "missing"}\\n')
+    except OSError:
+        pass
+time.sleep(1000)
+"""
+
+
+def test_a_submission_that_never_reads_cannot_hold_the_grader() -> None:
+    answers = {1: HANG, 2: "number = 0.5  " + "#" * 90_000, 3: RIGHT[3]}
+    assert _points(answers, seconds=12)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"t": "array", "dtype": "<f8", "shape": [1e999], "data": ""}',
+        '{"t": "array", "dtype": "(1,2", "shape": [1], "data": ""}',
+        '{"t": "int", "v": "9" }, "x": [[[[]]]]',
+    ],
+)
+def test_forged_values_are_errors_of_the_wire(value: str) -> None:
+    try:
+        content = json.loads(value, parse_constant=float)
+    except ValueError:
+        return
+    with pytest.raises(grading.WireError):
+        grading.unpack(content)
+
+
+ODD = {
+    "cells are numbers": '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [1]}',
+    "no cells": '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": null}',
+    "a list of formats": '{"nbformat": [4], "nbformat_minor": 5, "metadata": {}, "cells": []}',
+    "no minor": '{"nbformat": 4, "nbformat_minor": null, "metadata": {}, "cells": []}',
+    "empty": "",
+}
+
+
+def test_odd_files_cost_their_own_marks_only(course: tuple[Path, Path]) -> None:
+    folder, edition = course
+    for number, text in enumerate(ODD.values()):
+        (folder / f"odd{number}__99_toy.ipynb").write_text(text, encoding="utf-8")
+    (folder / "a folder__99_toy.ipynb").mkdir()
+    (folder / "01_unknown.ipynb").write_text("{}", encoding="utf-8")
+    surrogate = _notebook({1: "raise ValueError('\\ud800\\r\\n' + 'x' * 3000)"})
+    nbformat.write(surrogate, folder / ("long" * 50 + "__99_toy.ipynb"))
+    said: list[str] = []
+    reports = grade(folder, edition, note=said.append)
+    assert _table(folder)["ada"] == "6"
+    assert len(reports) == 4 + len(ODD) + 1
+    assert sum("ignored" in line for line in said) >= 2
+    assert all(len(mark.message) <= 300 for report in reports for mark in report.marks)
+    assert len(list((folder / "feedback").glob("*.html"))) == len(reports)
+
+
+def test_two_submissions_of_one_student_are_refused(course: tuple[Path, Path]) -> None:
+    folder, edition = course
+    nbformat.write(_notebook({}), folder / "ada__99_toy.ipynb")
+    with pytest.raises(UserError, match="Two submissions of one student"):
+        grade(folder, edition)
+
+
+def test_what_a_hidden_test_forbids_is_refused() -> None:
+    test = HiddenTest(1, "Double", 2, "double", "# without: operator.mul\n" + DOUBLE)
+    edition = Edition("toy", "99_toy", "import numpy as np", (test,))
+    answer = "import operator\ndef double(x):\n    return operator.mul(2, x)"
+    assert grading.grade_one(_notebook({1: answer}), edition, Limits(seconds=30))[0].points == 0
+    assert grading.grade_one(_notebook({1: RIGHT[1]}), edition, Limits(seconds=30))[0].points == 2
+
+
+def test_a_large_cell_is_not_even_read() -> None:
+    assert _points({1: "x;" * 400_000 + "\n" + RIGHT[1]})[0] == 0
+    assert _points({1: "x;" * 400_000}, marked=False)[0] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -128,6 +129,67 @@ def test_nothing_is_left_running() -> None:
         pid = room.process.pid
     with pytest.raises(ProcessLookupError):
         os.killpg(pid, 0)
+
+
+def test_memory_of_all_processes_together_is_watched() -> None:
+    source = (
+        "import mmap, time\nm = mmap.mmap(-1, 900_000_000)\n"
+        "for i in range(0, 900_000_000, 4096): m[i] = 1\ntime.sleep(20)"
+    )
+    with pytest.raises(Stopped, match="Out of memory"), Room(Limits(seconds=30, memory=700_000_000)) as room:
+        room.ask({"do": "run", "source": source, "name": "cell"})
+
+
+def test_no_further_rooms_and_no_other_disks(room: Room) -> None:
+    assert _run(room, UNSHARE) != "done"
+    assert "done" not in _run(room, "open('/dev/mine', 'wb').write(bytes(1000))")
+    large = "open('/dev/shm/large', 'wb').write(bytes(80_000_000))"
+    assert _run(room, large) != "done"
+
+
+UNSHARE = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.unshare(0x10000000) == 0, ctypes.get_errno()
+"""
+
+
+def test_the_graders_environment_is_not_to_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "abc123")
+    with Room(Limits(seconds=20)) as room:
+        leak = (
+            "for p in ('1', 'self'):\n    try:\n        assert 'abc123' not in open(f'/proc/{p}/environ').read()\n"
+            "    except OSError:\n        pass"
+        )
+        assert _run(room, leak) == "done"
+        assert _run(room, "import os\nassert 'SECRET_TOKEN' not in os.environ") == "done"
+
+
+def test_a_container_takes_its_place_where_an_image_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for docker that checks its options and runs what follows the image here."""
+    docker = tmp_path / "docker"
+    docker.write_text(
+        '#!/bin/bash\necho "$@" >> "$0.log"\n[ "$1" = run ] || exit 0\n'
+        f'while [ "$1" != the-room ]; do shift; done\nshift 2\nexec {sys.executable} "$@"\n',
+        encoding="utf-8",
+    )
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with Room(Limits(seconds=30), image="the-room") as room:
+        assert _run(room, "x = 1") == "done"
+    log = (tmp_path / "docker.log").read_text(encoding="utf-8")
+    for option in (
+        "--network=none",
+        "--read-only",
+        "--pids-limit=64",
+        "--memory=2000000000",
+        "--cap-drop=ALL",
+        "kill firsthand-",
+    ):
+        assert option in log
+    monkeypatch.setattr("firsthand.coursework.sandbox.shutil.which", lambda name: None)
+    with pytest.raises(UserError, match="Neither docker nor podman"):
+        need_sandbox(False, "the-room")
 
 
 def test_without_a_sandbox_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,8 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 BEGIN_HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 NOTE = """**This is your copy.** Answer in the cells marked *Exercise*; run the set-up cell first. When your work is
 graded, only the set-up cell and your exercise cells are run, each with what the ones before it defined, so an answer
-must not use anything from other cells. `check` tells you at once what is wrong; the mark comes from other data."""
+must not use anything from other cells. `check` tells you at once what is wrong; where the answer is a function, the
+mark comes from other data."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def _without_answers(key: str, book: nbformat.NotebookNode) -> list[nbformat.Not
 
 def _without_words(text: str) -> str:
     """Markdown without the folded solutions in words."""
+    text = text.replace("Hints and solutions are folded", "Hints are folded")
     head = "<details><summary>Solution"
     while head in text:
         before, _, rest = text.partition(head)

@@ -6,29 +6,30 @@ a submission does or prints can change its mark but right answers.
 
 from __future__ import annotations
 
-import ast
-import csv
 import hashlib
-import html
-import io
 import json
+import os
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from firsthand.coursework.editions import BEGIN_HIDDEN, END_HIDDEN
-from firsthand.coursework.sandbox import Limits, RemoteFunction, Room, Stopped, need_sandbox
+from firsthand.coursework.reports import Mark, Report, feedback_page, shown, table
+from firsthand.coursework.sandbox import OUT_OF_TIME, Limits, RemoteFunction, Room, Stopped, need_sandbox
 from firsthand.coursework.wire import WireError, unpack
 from firsthand.coursework.worker import Cells
 from firsthand.errors import UserError
 from firsthand.kit.results import write_atomically
 
-LARGEST = 20_000_000  # bytes of a submission
+LARGEST, CELLS, LONGEST = 20_000_000, 2_000, 100_000  # bytes and cells of a submission, characters of an answer
+FORBIDDEN = re.compile(r"^# without: (\S+)", re.M)  # in a hidden test: what an answer must not name
 RESULTS, TABLE, PAGES = ".marks", "marks.csv", "feedback"
 
 
@@ -60,19 +61,25 @@ class Edition:
             UserError: it is no instructor's edition.
         """
         book = read_notebook(file)
-        about = book.metadata.get("firsthand")
-        tests = []
-        for cell in book.cells:
-            hidden = cell.metadata.get("firsthand", {})
-            if "hidden" in hidden:
-                code = cell.source.replace(BEGIN_HIDDEN, "").replace(END_HIDDEN, "")
-                points = float(cell.metadata["nbgrader"]["points"])
-                tests.append(
-                    HiddenTest(int(hidden["hidden"]), str(hidden["title"]), points, str(hidden["variable"]), code)
+        try:
+            about = book.metadata["firsthand"]
+            tests = tuple(
+                HiddenTest(
+                    int(cell.metadata["firsthand"]["hidden"]),
+                    str(cell.metadata["firsthand"]["title"]),
+                    float(cell.metadata["nbgrader"]["points"]),
+                    str(cell.metadata["firsthand"]["variable"]),
+                    cell.source.replace(BEGIN_HIDDEN, "").replace(END_HIDDEN, ""),
                 )
-        if not about or not tests:
+                for cell in book.cells
+                if "hidden" in cell.metadata.get("firsthand", {})
+            )
+            found = cls(str(about["chapter"]), file.stem, str(about["setup"]), tests)
+        except (KeyError, TypeError, ValueError):
+            found = None
+        if found is None or not found.tests:
             raise UserError(f"{file.name} is no instructor's edition; `firsthand coursework build` makes one.")
-        return cls(str(about["chapter"]), file.stem, str(about["setup"]), tuple(tests))
+        return found
 
 
 def read_notebook(file: Path) -> nbformat.NotebookNode:
@@ -86,123 +93,104 @@ def read_notebook(file: Path) -> nbformat.NotebookNode:
     try:
         book = nbformat.reads(file.read_text(encoding="utf-8"), as_version=4)
         nbformat.validate(book)
-    except (ValueError, RecursionError, AttributeError, KeyError, nbformat.ValidationError) as error:
-        raise UserError(f"{file.name} is no notebook: {str(error).splitlines()[0][:100]}.") from None
+        cells = [(cell.cell_type, cell.source) for cell in book.cells]
+    except Exception as error:  # a file that may be anything breaks a reader in many ways
+        words = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{shown(file.name)} is no notebook: {words[:100]}.") from None
+    if len(cells) > CELLS:
+        raise UserError(f"{shown(file.name)} has more than {CELLS} cells.")
     return book
-
-
-@dataclass
-class Mark:
-    """The mark of one exercise: points of how many, and a sentence."""
-
-    number: int
-    title: str
-    points: float
-    possible: float
-    message: str
-
-
-@dataclass
-class Report:
-    """The marks of one submission.
-
-    Attributes:
-        student, chapter: who and what. digest: of file and edition, so that a changed submission is graded anew.
-        marks: one an exercise.
-    """
-
-    student: str
-    chapter: str
-    digest: str
-    marks: list[Mark] = field(default_factory=list)
-
-    @property
-    def points(self) -> float:
-        """Sum of the points."""
-        return sum(mark.points for mark in self.marks)
-
-    @property
-    def possible(self) -> float:
-        """Sum of what could be had."""
-        return sum(mark.possible for mark in self.marks)
 
 
 # ------------------------------------------------------------------------------------------------ answers
 
 
 def exercise_cells(book: nbformat.NotebookNode, edition: Edition) -> dict[int, str]:
-    """The answers' cells by exercise: those with our mark, else those that call `check` for it; the last one counts."""
-    found: dict[int, str] = {}
+    """The answers' cells by exercise: those with our mark; where there is none, the last one that calls `check`."""
+    marked: dict[int, str] = {}
+    checked: dict[int, str] = {}
+    known = {test.number for test in edition.tests}
+    pattern = re.compile(rf"""check\(\s*["']{re.escape(edition.key)}["']\s*,\s*(\d{{1,3}})\b""")
     for cell in book.cells:
         if cell.cell_type != "code":
             continue
         about = cell.metadata.get("firsthand")
         number = about.get("exercise") if isinstance(about, dict) else None
-        if number is None:
-            number = _checked(cell.source, edition.key)
-        if isinstance(number, int) and any(test.number == number for test in edition.tests):
-            found[number] = cell.source
-    return found
+        if isinstance(number, int) and number in known:
+            marked[number] = cell.source
+        elif (found := pattern.search(cell.source[:LONGEST])) and int(found[1]) in known:
+            checked[int(found[1])] = cell.source
+    return {**checked, **marked}
 
 
-def _checked(source: str, key: str) -> int | None:
-    """The exercise that a cell checks, if its code can be read."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "check":
-            values = [arg.value for arg in node.args[:2] if isinstance(arg, ast.Constant)]
-            if len(values) == 2 and values[0] == key and isinstance(values[1], int):
-                return values[1]
-    return None
+class RoomError(UserError):
+    """The room itself did not work: no fault of the submission, so no mark is made of it."""
 
 
-def grade_one(book: nbformat.NotebookNode, edition: Edition, limits: Limits, *, unsafe: bool = False) -> list[Mark]:
+NOT_REACHED = "Not reached: an earlier exercise took all the time."
+
+
+def grade_one(
+    book: nbformat.NotebookNode, edition: Edition, limits: Limits, *, unsafe: bool = False, image: str | None = None
+) -> list[Mark]:
     """The marks of a submission.
 
-    An exercise that hangs or kills its process loses its own points only: the others are graded in a fresh room,
-    within what is left of the time.
+    An exercise that hangs or kills its process loses its own points only: the others are graded in a fresh room in
+    which the cells before them are run again, within what is left of the time.
+
+    Raises:
+        RoomError: the first room could not be set up.
     """
-    cells, marks = exercise_cells(book, edition), {}
+    cells = exercise_cells(book, edition)
+    marks: dict[int, Mark] = {}
+    done: list[int] = []  # exercises whose cells a fresh room runs first
     left, spent = list(edition.tests), 0.0
-    while left:
-        with_time = Limits(max(1.0, limits.seconds - spent), limits.memory, limits.disk, limits.processes)
+    while left and (not marks or limits.seconds - spent >= 1):
+        room = Room(replace(limits, seconds=max(1.0, limits.seconds - spent)), unsafe=unsafe, image=image)
         culprit = None
-        room = Room(with_time, unsafe=unsafe)
         try:
             with room:
-                started = room.ask({"do": "run", "source": edition.setup, "name": "set-up"})
-                if "error" in started:
-                    raise UserError(f"The set-up cell of {edition.stem} fails in the sandbox: {started['error']}")
-                for test in list(left):
-                    culprit = test
-                    marks[test.number] = _mark(room, test, edition, cells.get(test.number))
-                    left.remove(test)
-        except Stopped as reason:
+                _prepare(room, edition, [cells[number] for number in done])
+                while left:
+                    culprit = left[0]
+                    marks[culprit.number] = _mark(room, culprit, edition, cells.get(culprit.number))
+                    done += [culprit.number] if culprit.number in cells else []
+                    left.pop(0)
+        except (Stopped, RoomError) as reason:
             spent += room.seconds
             if culprit is None:
-                raise UserError(f"A room for {edition.stem} could not be set up: {reason}") from None
-            marks[culprit.number] = Mark(culprit.number, culprit.title, 0.0, culprit.points, str(reason))
-            left.remove(culprit)
-            if spent >= limits.seconds:
-                for test in left:
-                    words = "Not reached: an earlier exercise took all the time."
-                    marks[test.number] = Mark(test.number, test.title, 0.0, test.points, words)
-                left = []
+                if not marks:
+                    raise RoomError(f"A room for {edition.stem} could not be set up: {reason}") from None
+                break
+            marks[culprit.number] = _lost(culprit, str(reason))
+            left.pop(0)
+    marks |= {test.number: _lost(test, NOT_REACHED) for test in left}
     return [marks[number] for number in sorted(marks)]
 
 
-def _mark(room: Room, test: HiddenTest, edition: Edition, source: str | None) -> Mark:
-    def lost(words: str) -> Mark:
-        return Mark(test.number, test.title, 0.0, test.points, words)
+def _prepare(room: Room, edition: Edition, sources: list[str]) -> None:
+    started = room.ask({"do": "run", "source": edition.setup, "name": "set-up"})
+    if "error" in started:
+        raise RoomError(f"The set-up cell of {edition.stem} fails in the sandbox: {str(started['error'])[:200]}")
+    for source in sources:  # their errors have been counted already
+        room.ask({"do": "run", "source": source, "name": "earlier"})
 
+
+def _lost(test: HiddenTest, words: str) -> Mark:
+    return Mark(test.number, test.title, 0.0, test.points, shown(words, 300) or "No answer.")
+
+
+def _mark(room: Room, test: HiddenTest, edition: Edition, source: str | None) -> Mark:
     if source is None:
-        return lost("No answer: its cell is missing.")
+        return _lost(test, "No answer: its cell is missing.")
+    if len(source) > LONGEST:
+        return _lost(test, f"The cell has more than {LONGEST:,} characters.")
+    for name in FORBIDDEN.findall(test.code):
+        if name in source:
+            return _lost(test, f"The answer must not use {name}.")
     reply = room.ask({"do": "run", "source": source, "name": f"exercise {test.number}"})
     if "error" in reply:
-        return lost(f"The cell raised {reply['error']}")
+        return _lost(test, f"The cell raised {reply['error']}")
     looked = room.ask({"do": "look", "variable": test.variable})
     if looked.get("kind") == "function":
         answer: Any = RemoteFunction(room, test.variable)
@@ -210,16 +198,14 @@ def _mark(room: Room, test: HiddenTest, edition: Edition, source: str | None) ->
         try:
             answer = unpack(looked.get("value"))
         except WireError as error:
-            return lost(f"The answer cannot be read: {error}")
+            return _lost(test, f"The answer cannot be read: {error}")
     else:
-        return lost(str(looked.get("error", "No answer yet."))[:300])
+        return _lost(test, str(looked.get("error", "No answer yet.")))
     try:
         Cells({**_trusted(edition.setup), test.variable: answer}).run(test.code, f"hidden test {test.number}")
-    except Stopped:
-        raise
     except Exception as error:  # whatever goes wrong with an answer costs its points and nothing else
         words = str(error).strip().splitlines()
-        return lost((words[0] if words else type(error).__name__)[:300])
+        return _lost(test, words[0] if words else type(error).__name__)
     return Mark(test.number, test.title, test.points, test.points, "Right.")
 
 
@@ -240,57 +226,115 @@ def _trusted(setup: str) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ folders
 
 
-def submissions(folder: Path, editions: dict[str, Edition]) -> Iterator[tuple[str, Edition, Path]]:
-    """(student, edition, file) of STUDENT/NN_key.ipynb and STUDENT__NN_key.ipynb in a folder; no links are followed."""
+@dataclass(frozen=True)
+class Submission:
+    """Whose, of what, and where."""
+
+    student: str
+    edition: Edition
+    file: Path
+
+
+def submissions(folder: Path, editions: dict[str, Edition]) -> tuple[list[Submission], list[Path]]:
+    """STUDENT/NN_key.ipynb and STUDENT__NN_key.ipynb in a folder, and files that are neither; no links are followed.
+
+    Raises:
+        UserError: two files of one student and chapter.
+    """
+    found: dict[tuple[str, str], Submission] = {}
+    ignored = []
     for file in sorted(folder.rglob("*.ipynb")):
         parts = file.relative_to(folder).parts
-        if file.is_symlink() or any(part.startswith(".") for part in parts) or len(parts) > 2:
+        if any(part.startswith(".") for part in parts):
             continue
-        student, _, stem = (parts[0], "", file.stem) if len(parts) == 2 else file.stem.partition("__")
-        if stem in editions:
-            yield student, editions[stem], file
+        student, _, stem = (parts[0], "", file.stem) if len(parts) == 2 else file.stem.rpartition("__")
+        if file.is_symlink() or not file.is_file() or len(parts) > 2 or stem not in editions or not student:
+            ignored.append(file)
+            continue
+        if (student, stem) in found:
+            other = found[student, stem].file
+            raise UserError(f"Two submissions of one student and chapter: {shown(other.name)} and {shown(file.name)}.")
+        found[student, stem] = Submission(student, editions[stem], file)
+    return list(found.values()), ignored
 
 
 def grade(
-    folder: Path, edition_folder: Path, *, workers: int = 2, limits: Limits | None = None, unsafe: bool = False
-) -> list[Report]:
+    folder: Path, edition_folder: Path, *, workers: int = 2, limits: Limits | None = None, unsafe: bool = False,
+    image: str | None = None, note: Callable[[str], None] = print,
+) -> list[Report]:  # fmt: skip
     """Grade all submissions of a folder; a killed run goes on where it was.
+
+    One that ran out of time beside others is graded once more, alone. Where a room itself did not work no mark is made:
+    the submission is named, and graded by the next run.
 
     Args:
         folder: of submissions; marks.csv and feedback/ are written into it.
         edition_folder: of the instructor's editions.
         workers: submissions at a time.
         limits: of each.
-        unsafe: without a sandbox.
+        unsafe: without a sandbox. image: of a container instead of it.
+        note: is told what is ignored and what could not be graded.
 
     Raises:
-        UserError: no sandbox, no edition, no submission.
+        UserError: no sandbox, no edition, no submission, two of the same.
     """
-    need_sandbox(unsafe)
+    need_sandbox(unsafe, image)
     editions = {e.stem: e for e in (Edition.read(file) for file in sorted(edition_folder.glob("*/*.ipynb")))}
-    found = list(submissions(folder, editions))
+    found, ignored = submissions(folder, editions)
     if not editions or not found:
         raise UserError(f"No {'submission in ' + folder.name if editions else 'edition in ' + edition_folder.name}.")
+    for file in ignored:
+        note(
+            f"ignored, neither STUDENT/NN_name.ipynb nor STUDENT__NN_name.ipynb: {shown(str(file.relative_to(folder)))}"
+        )
     (folder / RESULTS).mkdir(exist_ok=True)
+    mark = partial(_graded, folder=folder, limits=limits or Limits(), unsafe=unsafe, image=image)
     reports: list[Report] = []
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = [pool.submit(_graded, *one, folder, limits or Limits(), unsafe) for one in found]
+    again: list[Submission] = []
+    pool = ThreadPoolExecutor(workers)
+    try:
+        jobs = {pool.submit(mark, one, alone=workers == 1): one for one in found}
         for job in as_completed(jobs):
-            reports.append(job.result())
+            report = job.result()
+            again.append(jobs[job]) if report is None else reports.append(report)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    for one in sorted(again, key=lambda one: str(one.file)):
+        report = mark(one, alone=True)
+        if report is None:
+            note(f"not graded: {shown(one.file.name)}; its room could not be set up, run again")
+        else:
+            reports.append(report)
     reports.sort(key=lambda report: (report.chapter, report.student))
     write_atomically(folder / TABLE, table(reports))
     for report in reports:
-        page = folder / PAGES / f"{report.student}__{report.chapter}.html"
+        page = folder / PAGES / f"{_file_name(report.student)}__{report.chapter}.html"
         page.parent.mkdir(exist_ok=True)
         write_atomically(page, feedback_page(report))
     return reports
 
 
-def _graded(student: str, edition: Edition, file: Path, folder: Path, limits: Limits, unsafe: bool) -> Report:
-    """One submission, or its kept result if neither it nor the edition has changed."""
-    content = file.read_bytes()[: LARGEST + 1]
+def _file_name(student: str) -> str:
+    """A student's name as a file's; what was changed is told apart by a hash."""
+    plain = re.sub(r"[^\w.=+-]", "_", student, flags=re.A)[:80]
+    digest = hashlib.sha256(os.fsencode(student)).hexdigest()[:8]
+    return plain if plain == student else f"{plain}-{digest}"
+
+
+def _graded(
+    one: Submission, folder: Path, *, alone: bool, limits: Limits, unsafe: bool, image: str | None
+) -> Report | None:
+    """One submission, or its kept result if neither it nor the edition has changed.
+
+    None, and nothing is kept, where its room did not work, or where it ran out of time beside others.
+    """
+    student, edition = one.student, one.edition
+    with one.file.open("rb") as stream:
+        content = stream.read(LARGEST + 1)
     digest = hashlib.sha256(content + json.dumps(asdict(edition), sort_keys=True).encode()).hexdigest()
-    name = hashlib.sha256(f"{student}/{edition.stem}".encode()).hexdigest()[:24]
+    name = hashlib.sha256(os.fsencode(f"{student}/{edition.stem}")).hexdigest()[:24]
     kept = folder / RESULTS / f"{name}.json"
     if kept.is_file():
         try:
@@ -300,39 +344,13 @@ def _graded(student: str, edition: Edition, file: Path, folder: Path, limits: Li
         except (ValueError, KeyError, TypeError):
             pass  # a damaged file is graded again
     try:
-        marks = grade_one(read_notebook(file), edition, limits, unsafe=unsafe)
+        marks = grade_one(read_notebook(one.file), edition, limits, unsafe=unsafe, image=image)
+    except RoomError:
+        return None
     except UserError as error:
-        marks = [Mark(test.number, test.title, 0.0, test.points, str(error)) for test in edition.tests]
-    report = Report(student, edition.stem, digest, marks)
+        marks = [_lost(test, str(error)) for test in edition.tests]
+    if not alone and any(mark.message.startswith((OUT_OF_TIME, NOT_REACHED)) for mark in marks):
+        return None
+    report = Report(shown(student), edition.stem, digest, marks)
     write_atomically(kept, json.dumps(asdict(report)) + "\n")
     return report
-
-
-def table(reports: list[Report]) -> str:
-    """One line a submission, as CSV; a name that a spreadsheet would take for a formula is quoted by an apostrophe."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    most = max((len(report.marks) for report in reports), default=0)
-    writer.writerow(["student", "chapter", "points", "possible", *(f"exercise {n}" for n in range(1, most + 1))])
-    for report in reports:
-        student = f"'{report.student}" if report.student[:1] in "=+-@\t" else report.student
-        marks = [f"{mark.points:g}" for mark in report.marks]
-        writer.writerow([student, report.chapter, f"{report.points:g}", f"{report.possible:g}", *marks])
-    return out.getvalue()
-
-
-def feedback_page(report: Report) -> str:
-    """A page for a student."""
-    rows = "".join(
-        f"<tr><td>{mark.number}</td><td>{html.escape(mark.title)}</td><td>{mark.points:g} of {mark.possible:g}</td>"
-        f"<td>{html.escape(mark.message)}</td></tr>"
-        for mark in report.marks
-    )
-    title = f"{html.escape(report.student)}, {html.escape(report.chapter)}"
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{title}</title><style>body{{font:16px/1.5 system-ui;margin:2rem auto;max-width:50rem;padding:0 1rem}}"
-        "td,th{padding:.4rem .8rem;border-bottom:1px solid #ccc;text-align:left;vertical-align:top}</style>"
-        f"<h1>{title}</h1><p>{report.points:g} of {report.possible:g} points.</p>"
-        f"<table><tr><th>Nr.</th><th>Exercise</th><th>Points</th><th></th></tr>{rows}</table></html>\n"
-    )

@@ -7,20 +7,27 @@ It knows no test and no mark: it loads cells, tells what an answer is, and calls
 from __future__ import annotations
 
 import os
+import re
 import sys
 from code import InteractiveInterpreter
+from types import SimpleNamespace
 from typing import Any
 
 from firsthand.coursework.wire import Made, WireError, pack, parse, slope, unpack, write
 
 LONGEST = 400  # characters of an error that are reported
+FILES = 128  # open at once
+MAGIC = re.compile(r"^([ \t]*)(?:%%?[A-Za-z]|!).*$", re.M)  # what Jupyter takes and Python does not
 
 
-def limit(memory: int, processes: int) -> None:
-    """Limits that hold for everything that this process starts."""
+def limit(memory: int, processes: int, disk: int, seconds: int) -> None:
+    """Limits for this process and each that it starts; `sandbox` watches the memory of all together."""
     import resource  # not on Windows
 
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (disk, disk))  # also of memory that is used as a file
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -76,6 +83,15 @@ class Cells(InteractiveInterpreter):
             raise self.error
 
 
+def _without_magics(source: str) -> str:
+    """A cell without Jupyter's magics, if it is no Python with them."""
+    try:
+        compile(source, "cell", "exec")
+    except SyntaxError:
+        return MAGIC.sub(r"\1pass", source)
+    return source
+
+
 class Submission:
     """The names that a submission's cells define."""
 
@@ -84,7 +100,7 @@ class Submission:
         self.names = self.cells.names
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Do what a message asks."""
+        """Do what a message asks: "run" a cell, "look" at a name, "call" a function, or take its "gradient"."""
         match message.get("do"):
             case "run":
                 return self._run(str(message["source"]), str(message["name"]))
@@ -98,12 +114,13 @@ class Submission:
         return {"error": "Unknown message."}
 
     def _run(self, source: str, name: str) -> dict[str, Any]:
-        """Run a cell; a set-up cell is followed by a `check` that does nothing."""
+        """Run a cell as a notebook would, without its magics; afterwards `check` and `display` do nothing."""
         try:
-            self.cells.run(source, name)
+            self.cells.run(_without_magics(source), name)
         except BaseException as error:  # also SystemExit and KeyboardInterrupt
             return {"error": _short(error)}
-        self.names["check"] = lambda *_: None
+        self.names["check"] = lambda *_: SimpleNamespace(passed=True, message="", hint="")
+        self.names["display"] = lambda *_, **__: None
         return {"done": True}
 
     def _call(self, function: Any, args: Any) -> dict[str, Any]:
@@ -117,12 +134,12 @@ class Submission:
 
 def main() -> None:
     """Serve until the input ends."""
-    memory, processes = int(sys.argv[1]), int(sys.argv[2])
+    memory, processes, disk, seconds = (int(argument) for argument in sys.argv[1:5])
     answers = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
         os.dup2(nowhere, number)
-    limit(memory, processes)
+    limit(memory, processes, disk, seconds)
     submission = Submission()
     questions = os.fdopen(os.dup(0), "rb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # input() of a submission gets nothing
