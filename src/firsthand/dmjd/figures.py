@@ -64,7 +64,9 @@ def render_masks(strategy: str, corruption: float, views: int) -> tuple[Figure, 
     bare(axes[-1])
     covered = float((masks.any(0)).float().mean())
     share = float(masks[0].float().mean())
-    words = f"{strategy}, {len(masks)} views: each hides {100 * share:.0f} %, all cover {100 * covered:.0f} % of tokens."
+    words = (
+        f"{strategy}, {len(masks)} views: each hides {100 * share:.0f} %, all cover {100 * covered:.0f} % of tokens."
+    )
     return fig, words
 
 
