@@ -219,7 +219,7 @@ def test_the_marked_cell_counts_and_a_scratch_cell_does_not() -> None:
 
 def test_magics_display_and_the_value_of_check_do_no_harm() -> None:
     answer = "%matplotlib inline\n" + RIGHT[1] + "\ndisplay(double(2))\nassert check('toy', 1, double).passed"
-    assert _points({1: answer})[0] in (0, 2)  # the first cell of a room has no check yet
+    assert _points({1: answer})[0] == 2
     assert _points({1: RIGHT[1], 2: "!ls\nnumber = (10\n % 4) / 4"})[1] == 1
 
 
@@ -275,14 +275,10 @@ def test_a_submission_that_never_reads_cannot_hold_the_grader() -> None:
     [
         '{"t": "array", "dtype": "<f8", "shape": [1e999], "data": ""}',
         '{"t": "array", "dtype": "(1,2", "shape": [1], "data": ""}',
-        '{"t": "int", "v": "9" }, "x": [[[[]]]]',
     ],
 )
 def test_forged_values_are_errors_of_the_wire(value: str) -> None:
-    try:
-        content = json.loads(value, parse_constant=float)
-    except ValueError:
-        return
+    content = json.loads(value)
     with pytest.raises(grading.WireError):
         grading.unpack(content)
 
