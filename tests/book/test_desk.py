@@ -19,7 +19,7 @@ from firsthand.drgnet.widget import Corrector
 torch.manual_seed(0)
 data = gathered([fundus(seed, size=64, grade=2) for seed in range(4)])
 desk = Corrector(
-    DRGNet(width=2, grader_width=4), data, data.pick([2, 3]), "journal.jsonl",
+    DRGNet(width=2), data, data.pick([2, 3]), "journal.jsonl",
     how=Update(steps=20, lr=1e-2, batch=2, crop=32, replay=False),
 )
 desk

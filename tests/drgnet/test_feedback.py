@@ -44,7 +44,7 @@ def _retinas(count: int = 6, size: int = SIZE, seed: int = 0) -> Retinas:
 def _system() -> DRGNet:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return DRGNet(width=2, grader_width=4)
+        return DRGNet(width=2)
 
 
 # ------------------------------------------------------------------------------------------------- records

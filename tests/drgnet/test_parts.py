@@ -15,7 +15,7 @@ from firsthand.drgnet.metrics import (
     positive_only,
     quadratic_kappa,
 )
-from firsthand.drgnet.network import ATTENTION, Grader, UNet, gated_attention
+from firsthand.drgnet.network import ATTENTION, Grader, Residual, UNet, gated_attention
 from firsthand.drgnet.system import DRGNet, Retinas, need_apart
 from firsthand.drgnet.training import chances, cut_out, take_over
 
@@ -44,22 +44,46 @@ def test_the_u_net_has_the_published_widths() -> None:
 
 @pytest.mark.parametrize("attention", ATTENTION)
 def test_a_grader_says_why(attention: str) -> None:
-    net = Grader(attention, width=4).eval()
+    net = Grader(attention, width=2).eval()
     found = net(torch.rand(2, 3, 64, 64), torch.rand(2, 4, 64, 64))
     assert found.logits.shape == (2, 5)
     assert (found.gate is None) == (attention in ("none", "high"))
     assert (found.shares is None) == (attention in ("none", "low"))
     if found.gate is not None:
-        assert found.gate.shape == (2, 1, 32, 32)
+        assert found.gate.shape == (2, 1, 16, 16)
         assert gate_map(found, 64).shape == (2, 1, 64, 64)
     if found.shares is not None:
         assert torch.allclose(found.shares.sum(1), torch.ones(2))
 
 
 def test_without_attention_lesions_change_nothing() -> None:
-    net = Grader("none", width=4).eval()
+    net = Grader("none", width=2).eval()
     images = torch.rand(1, 3, 64, 64)
     assert torch.equal(net(images, torch.zeros(1, 4, 64, 64)).logits, net(images, torch.ones(1, 4, 64, 64)).logits)
+
+
+def test_shared_levels_are_the_segmenters_and_stay_as_they_are() -> None:
+    segmenter, net = UNet(width=2), Grader("both", width=2)
+    net.share(segmenter)
+    net.train()
+    images, lesions = torch.rand(2, 3, 64, 64), torch.rand(2, 4, 64, 64)
+    assert torch.equal(net.low_maps(images), segmenter.eval().encode(images)[2])
+    assert torch.equal(net(images, lesions).logits, net(images, lesions, net.low_maps(images)).logits)
+    before = {name: value.clone() for name, value in net.stem.state_dict().items()}
+    optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], 0.1)
+    net(images, lesions).logits.square().sum().backward()
+    optimizer.step()
+    assert all(torch.equal(value, before[name]) for name, value in net.stem.state_dict().items())
+
+
+def test_a_grader_sees_how_much_there_is() -> None:
+    block = Residual(1, 1)
+    torch.nn.init.constant_(block.first.weight, 0.1)
+    for convolution in (block.first, block.second):
+        torch.nn.init.zeros_(convolution.bias)
+    one = torch.zeros(1, 1, 16, 16)
+    one[..., 4, 4] = 1
+    assert torch.allclose(block(one + one.flip(-1)).mean(), 2 * block(one).mean())
 
 
 def test_an_unknown_attention_is_refused() -> None:
@@ -76,7 +100,7 @@ def test_gated_attention_is_its_formula() -> None:
 
 
 def test_the_grade_reaches_the_segmenter_only_when_asked() -> None:
-    system = DRGNet(width=2, grader_width=4)
+    system = DRGNet(width=2)
     for joint in (False, True):
         system.zero_grad()
         system(torch.rand(2, 3, 64, 64), joint=joint)[1].logits.square().sum().backward()
@@ -163,7 +187,7 @@ def test_information_of_logits_is_that_of_probabilities_with_finite_gradients() 
 
 
 def test_what_is_absent_has_no_share() -> None:
-    net = Grader("both", width=4).eval()
+    net = Grader("both", width=2).eval()
     lesions = torch.zeros(1, 4, 64, 64)
     lesions[0, 2, 10:20, 10:20] = 1
     shares = net(torch.rand(1, 3, 64, 64), lesions).shares
@@ -184,7 +208,7 @@ def test_what_explains_is_taken_out() -> None:
 
 
 def test_grad_cam_touches_no_gradient_and_no_statistics() -> None:
-    net = Grader(width=4)
+    net = Grader(width=2)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     grading, found = explained(net, torch.rand(2, 3, 64, 64), torch.rand(2, 4, 64, 64), torch.tensor([0, 3]))
     assert found.shape == (2, 1, 64, 64)
@@ -196,7 +220,7 @@ def test_grad_cam_touches_no_gradient_and_no_statistics() -> None:
 
 
 def test_a_loss_on_the_map_can_be_trained() -> None:
-    net = Grader(width=4)
+    net = Grader(width=2)
     with torch.no_grad():
         net.head.weight.abs_()  # every channel speaks for every grade, so that no map is empty by the luck of the start
     grading = net(torch.rand(2, 3, 64, 64), torch.rand(2, 4, 64, 64))

@@ -41,7 +41,7 @@ class Config:
         data: None: drawn pictures; else a folder in FGADR's layout (Seg-set), or in IDRiD's for lesions alone.
         pictures: drawn ones to train on; half as many to test, and half as many in the pool.
         size: pixels a side.
-        width, grader_width: of the networks.
+        width: of the networks.
         attention: of the grader.
         union, lesions, grades, together: recipes of the stages.
         terms: losses on explanations.
@@ -54,7 +54,6 @@ class Config:
     pictures: int = 60
     size: int = 256
     width: int = 8
-    grader_width: int = 16
     attention: str = "both"
     union: Recipe = UNION
     lesions: Recipe = LESIONS
@@ -69,7 +68,7 @@ class Config:
 
 PRESETS = {
     "smoke": Config(
-        "smoke", pictures=6, size=64, width=2, grader_width=4, union=Recipe(2, batch=2, crop=32),
+        "smoke", pictures=6, size=64, width=2, union=Recipe(2, batch=2, crop=32),
         lesions=Recipe(2, batch=2, crop=32), grades=Recipe(2, batch=2), together=Recipe(1, batch=2), chosen=2,
         update=Update(steps=1, batch=2, crop=32),
     ),
@@ -79,7 +78,7 @@ PRESETS = {
     ),
     # The released networks are one of width 64 a lesion at 512 pixels, SGD for thousands of epochs.
     "paper": Config(
-        "paper", data="FGADR", size=512, width=64, grader_width=64, union=Recipe(5_000, crop=512),
+        "paper", data="FGADR", size=512, width=64, union=Recipe(5_000, crop=512),
         lesions=Recipe(60_000, 1e-3, 500, crop=512), grades=Recipe(2_000, 1e-4, 100, batch=16),
         together=Recipe(2_000, 1e-4, 50, batch=4), rounds=4, chosen=5, update=Update(steps=60, crop=512),
     ),
@@ -143,13 +142,14 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     common: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "progress": progress}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        system = DRGNet(width=config.width, grader_width=config.grader_width, attention=config.attention)
+        system = DRGNet(width=config.width, attention=config.attention)
         union = UNet(out_channels=1, width=config.width)
     system, union = system.to(accelerator.device), union.to(accelerator.device)
     train_segmenter(union, train, config.union, union=True, **common)
     take_over(system.segmenter, union)
     arrays = {"loss/lesions": train_segmenter(system.segmenter, train, config.lesions, **common)}
     lesions = lesion_probabilities(system.segmenter, train.images).half()
+    system.grader.share(system.segmenter)
     arrays["loss/grades"] = train_grader(system.grader, train, lesions, config.grades, terms=config.terms, **common)
     arrays["loss/together"] = train_together(system, train, config.together, terms=config.terms, **common)
     before = score_of(system, test)

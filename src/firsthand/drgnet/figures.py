@@ -138,7 +138,7 @@ def render_session(round: int, view: str) -> tuple[Figure, str]:
     else:
         _outlines(axes[1], one[view] > 255 * MEANT)
     handles = [plt.Line2D([], [], color=colour, label=name) for colour, name in zip(COLOURS, NAMES, strict=True)]
-    fig.legend(handles=handles, loc="lower center", ncols=4, frameon=False, fontsize=8)
+    fig.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     scores = film.shipped("drgnet")["session.scores"]
     clicks, pixels = one["effort"].tolist()
     words = f"Round {round}, {view}: {clicks} corrections of {pixels} pixels in this picture"

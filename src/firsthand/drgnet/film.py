@@ -20,7 +20,6 @@ from firsthand.drgnet.interaction import interact
 from firsthand.drgnet.losses import self_information
 from firsthand.drgnet.runs import FULL
 from firsthand.drgnet.system import DRGNet, gathered, lesion_probabilities
-from firsthand.drgnet.training import Terms
 from firsthand.kit.evidence import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.weights import ship, shipped
@@ -51,7 +50,7 @@ def session() -> dict[str, Tensor]:
     scores = [runs.score_of(learner, test)]
     rounds = interact(
         learner, runs.pictures("train", SEED), runs.pictures("pool", SEED), Expert(), rounds=runs.ROUNDS,
-        pictures=runs.PICTURES, how=replace(runs.ROUND, terms=Terms(erasure=0.0)), seed=SEED,
+        pictures=runs.PICTURES, how=replace(runs.ROUND, terms=runs.TERMS), seed=SEED,
         after=lambda _: scores.append(runs.score_of(learner, test)),
     )  # fmt: skip
     found = {"session.scores": torch.tensor([[one.mean, one.kappa] for one in scores])}

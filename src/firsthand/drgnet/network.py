@@ -84,22 +84,25 @@ def gated_attention(low: Tensor, context: Tensor) -> Tensor:
     return scores.unsqueeze(1).sigmoid()
 
 
-GROUPS = 4  # of the grader's norms
+LEVELS = 3  # of the U-Net that the grader shares
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a shortcut; halves the sides where stride is 2."""
+    """Two convolutions beside a shortcut; halves the sides where stride is 2.
+
+    Without norms, and the second convolution starts at nought: a norm over a picture would take away how much there is
+    of anything, and that is what a grade is.
+    """
 
     def __init__(self, inner: int, outer: int, stride: int = 1) -> None:
         super().__init__()
-        self.first = nn.Conv2d(inner, outer, 3, stride, 1, bias=False)
-        self.second = nn.Conv2d(outer, outer, 3, 1, 1, bias=False)
-        self.norms = nn.ModuleList(nn.GroupNorm(GROUPS, outer) for _ in range(2))
-        self.past = nn.Conv2d(inner, outer, 1, stride, bias=False) if stride > 1 or inner != outer else nn.Identity()
+        self.first = nn.Conv2d(inner, outer, 3, stride, 1)
+        self.second = nn.Conv2d(outer, outer, 3, 1, 1)
+        nn.init.zeros_(self.second.weight)
+        self.past = nn.Conv2d(inner, outer, 1, stride) if stride > 1 or inner != outer else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.norms[1](self.second(F.relu(self.norms[0](self.first(x)))))
-        return F.relu(y + self.past(x))
+        return F.relu(self.second(F.relu(self.first(x))) + self.past(x))
 
 
 @dataclass
@@ -108,7 +111,7 @@ class Grading:
 
     Attributes:
         logits: (N, 5).
-        gate: A (N, 1, h / 2, w / 2), where it looked; None without attention at low level.
+        gate: A (N, 1, h / 4, w / 4), where it looked; None without attention at low level.
         shares: beta (N, 4), which lesion counted; None without attention at high level.
         high: last map (N, c, h / 32, w / 32), on which Grad-CAM is computed.
     """
@@ -122,36 +125,56 @@ class Grading:
 class Grader(nn.Module):
     """A small residual network for grades, with attention to lesions at low and at high level.
 
-    Group norm where the release has batch norm: the network runs twice, on plain and on gated maps, and for the erasure
-    term on blacked-out pictures, whose statistics should not be mixed.
+    Its first three levels have a U-Net's shape and, after `share`, a segmenter's weights, where the released grader
+    starts from ImageNet's: a few hundred pictures do not teach a grader to see. They are then not trained further.
 
     Args:
         attention: "none", "low", "high" or "both".
-        width: channels of the first map.
+        width: of the U-Net whose levels it shares; the first gated map has 4 times as many channels.
         grades: 5.
     """
 
-    def __init__(self, attention: str = "both", *, width: int = 16, grades: int = 5) -> None:
+    def __init__(self, attention: str = "both", *, width: int = 8, grades: int = 5) -> None:
         super().__init__()
         if attention not in ATTENTION:
             raise ValueError(f"Unknown attention {attention!r}: choose one of {', '.join(ATTENTION)}.")
         self.low, self.by_lesion = attention in ("low", "both"), attention in ("high", "both")
-        self.stem = nn.Sequential(nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.GroupNorm(GROUPS, width), nn.ReLU())
-        self.layers = nn.Sequential(
-            nn.MaxPool2d(2), Residual(width, width), Residual(width, 2 * width, 2), Residual(2 * width, 4 * width, 2),
-            Residual(4 * width, 8 * width, 2),
-        )  # fmt: skip
-        top = 8 * width
+        self.stem = UNet(width=width).down[:LEVELS]
+        low, top = 4 * width, 16 * width
+        self.layers = nn.Sequential(Residual(low, low, 2), Residual(low, 2 * low, 2), Residual(2 * low, top, 2))
         if self.low:
-            self.lesions = nn.Conv2d(len(KINDS), width, 7, 2, 3)
-            self.context = nn.Linear(top, 2 * width)
+            self.lesions = nn.Conv2d(len(KINDS), low, 7, 4, 3)
+            self.context = nn.Linear(top, 2 * low)
         if self.by_lesion:
             self.query = nn.Linear(top, top, bias=False)
         self.head = nn.Linear(2 * top if self.by_lesion else top, grades)
 
-    def forward(self, images: Tensor, lesions: Tensor) -> Grading:
-        """Grade pictures (N, 3, h, w) in [0, 1], given lesion probabilities (N, 4, h, w); sides a multiple of 32."""
-        low = self.stem(images)
+    def share(self, segmenter: UNet) -> None:
+        """Take over a segmenter's first levels, which stay as they are from then on."""
+        self.stem.load_state_dict(segmenter.down[:LEVELS].state_dict())
+        self.stem.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Grader:
+        """As usual, but the shared levels keep their batch norm's statistics."""
+        super().train(mode)
+        self.stem.eval()
+        return self
+
+    def low_maps(self, images: Tensor) -> Tensor:
+        """What the shared levels see in pictures (N, 3, h, w) in [0, 1]: (N, 4 width, h / 4, w / 4)."""
+        low = images
+        for level, block in enumerate(self.stem):
+            low = block(F.max_pool2d(low, 2) if level else low)
+        return low
+
+    def forward(self, images: Tensor, lesions: Tensor, low: Tensor | None = None) -> Grading:
+        """Grade pictures.
+
+        Args:
+            images: (N, 3, h, w) in [0, 1], sides a multiple of 32. lesions: probabilities (N, 4, h, w).
+            low: their `low_maps`, where somebody has kept them.
+        """
+        low = self.low_maps(images) if low is None else low
         gate = None
         if self.low:
             context = self.context(self.layers(low).mean((2, 3)))

@@ -21,19 +21,29 @@ from firsthand.drgnet.interaction import Round, Update, interact
 from firsthand.drgnet.losses import MEANT
 from firsthand.drgnet.metrics import binned_average_precision, quadratic_kappa
 from firsthand.drgnet.network import Grader, UNet
-from firsthand.drgnet.system import DRGNet, Retinas, gathered, lesion_probabilities, predicted_grades, unit
-from firsthand.drgnet.training import Recipe, Terms, take_over, train_grader, train_segmenter, train_together
+from firsthand.drgnet.system import DRGNet, Retinas, gathered, lesion_probabilities, predicted_grades
+from firsthand.drgnet.training import (
+    Recipe,
+    Terms,
+    chances,
+    cut_out,
+    take_over,
+    train_grader,
+    train_segmenter,
+    train_together,
+)  # fmt: skip
 from firsthand.kit.shared import shared
 
 WIDTH = 8
-UNION, LESIONS, SCRATCH = Recipe(150), Recipe(350), Recipe(500)
-GRADES, TOGETHER = Recipe(150, 1e-3), Recipe(30, 3e-4, warmup=3, batch=4, crop=None)
+UNION, LESIONS, SCRATCH = Recipe(300), Recipe(900), Recipe(1200)
+GRADES, TOGETHER = Recipe(600, 1e-3), Recipe(30, 3e-4, warmup=3, batch=4, crop=None)
 ADAPT = Recipe(120, 1e-3)
 ROUND = Update(steps=20, batch=4)
 ROUNDS, PICTURES = 4, 5
 #: What is drawn for a seed: name to (first picture, how many, camera).
 SETS = {
-    "train": (0, 120, 0.0), "test": (2000, 80, 0.0), "test by B": (2000, 80, 1.0), "other": (4000, 100, 1.0),
+    "train": (0, 120, 0.0), "graded": (1000, 120, 0.0), "test": (2000, 80, 0.0),
+    "test by B": (2000, 80, 1.0), "other": (4000, 100, 1.0),
     "other test": (5000, 80, 1.0), "pool": (6000, 60, 1.0),
 }  # fmt: skip
 ADAPTED = {
@@ -58,21 +68,17 @@ def _fresh(seed: int, outputs: int = len(KINDS)) -> UNet:
 
 @shared
 def segmenter(start: str, seed: int) -> UNet:
-    """A segmenter trained on camera A: "union" first on all lesions as one, or from "scratch", for as many steps.
-
-    Here and below batch norm is measured anew on the whole pictures that a network was trained on: crops around lesions
-    have other statistics.
-    """
+    """A segmenter trained on camera A: "union" first on all lesions as one, or from "scratch", for as many steps."""
     data = pictures("train", seed)
     if start == "scratch":
         net = _fresh(seed)
         train_segmenter(net, data, SCRATCH, seed=seed)
-        return normed_anew(net, data.images)
+        return net.eval()
     before = _fresh(seed, 1)
     train_segmenter(before, data, UNION, seed=seed, union=True)
     net = take_over(_fresh(seed), before)
     LOSSES[seed] = train_segmenter(net, data, LESIONS, seed=seed)
-    return normed_anew(net, data.images)
+    return net.eval()
 
 
 LOSSES: dict[int, list[float]] = {}  # of the segmenters that were trained here, for a card of weights
@@ -97,8 +103,7 @@ def adapted(how: str, seed: int) -> UNet:
         train_segmenter(net, both_sets(source, target), replace(ADAPT, batch=2 * ADAPT.batch), seed=seed)
     else:
         adapt(net, source, target, ADAPT, ADAPTED[how], seed=seed)
-    images = source.images if how == "source" else torch.cat([source.images, target.images])
-    return normed_anew(net, images)
+    return net.eval()
 
 
 def both_sets(first: Retinas, second: Retinas) -> Retinas:
@@ -106,16 +111,22 @@ def both_sets(first: Retinas, second: Retinas) -> Retinas:
     return Retinas(*(torch.cat([a, b]) for a, b in zip(vars(first).values(), vars(second).values(), strict=True)))
 
 
-def normed_anew(net: UNet, images: Tensor) -> UNet:
-    """A copy whose batch norm has the statistics of these uint8 pictures: the cheapest adaptation."""
+def normed_anew(net: UNet, data: Retinas) -> UNet:
+    """A copy whose batch norm has the statistics of these pictures: the cheapest adaptation.
+
+    They are taken on crops, as in training: a network that learned on crops is lost with those of whole pictures.
+    Nothing is known of the masks here, so the crops lie anywhere.
+    """
     found = copy.deepcopy(net).train()
     norms = [m for m in found.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # type: ignore[assignment]  # a plain mean
+    generator = torch.Generator().manual_seed(0)
+    unmarked = replace(data, masks=torch.zeros_like(data.masks))
     with torch.no_grad():
-        for part in images.split(10):
-            found(unit(part))
+        for rows in torch.arange(len(data)).split(LESIONS.batch):
+            found(cut_out(unmarked, rows, LESIONS.crop, chances(len(rows), generator))[0])
     return found.eval()
 
 
@@ -149,7 +160,7 @@ def adapted_precision(how: str, seed: int) -> np.ndarray:
         images = colour_matched(data.images, data.retina, pictures("train", seed))
         return precisions(lesion_probabilities(adapted("source", seed), images), data)
     if how == "norm":
-        net = normed_anew(adapted("source", seed), pictures("other", seed).images)
+        net = normed_anew(adapted("source", seed), pictures("other", seed))
         return precisions(lesion_probabilities(net, data.images), data)
     return precisions(lesion_probabilities(adapted(how, seed), data.images), data)
 
@@ -166,16 +177,30 @@ class Kind:
 
 
 FULL, PLAIN = Kind(), Kind("none", False)
+#: The erasure term is left out: every step would look at every picture once more, at full size, for both directions.
+TERMS = Terms(erasure=0.0)
+
+
+@cache
+def _to_grade(seed: int) -> Retinas:
+    """Pictures with masks and as many of which only the grade is known."""
+    more = pictures("graded", seed)
+    return both_sets(pictures("train", seed), replace(more, masks=torch.zeros_like(more.masks)))
 
 
 @shared
 def graded(kind: Kind, seed: int) -> Grader:
-    """A grader trained on camera A, given what the segmenter sees."""
+    """A grader trained on camera A, given what the segmenter sees.
+
+    Without attention it takes twice as many steps: each costs half as much, since its layers run once.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = Grader(kind.attention)
-    terms = Terms() if kind.terms else None
-    train_grader(net, pictures("train", seed), seen("union", "train", seed), GRADES, terms=terms, seed=seed)
+        net = Grader(kind.attention, width=WIDTH)
+    net.share(segmenter("union", seed))
+    lesions = torch.cat([seen("union", name, seed) for name in ("train", "graded")])
+    recipe = replace(GRADES, steps=2 * GRADES.steps) if kind.attention == "none" else GRADES
+    train_grader(net, _to_grade(seed), lesions, recipe, terms=TERMS if kind.terms else None, seed=seed)
     return net.eval()
 
 
@@ -185,7 +210,7 @@ def system(kind: Kind, seed: int) -> DRGNet:
     found = DRGNet(width=WIDTH, attention=kind.attention)
     found.segmenter.load_state_dict(segmenter("union", seed).state_dict())
     found.grader.load_state_dict(graded(kind, seed).state_dict())
-    terms = Terms() if kind.terms else None
+    terms = TERMS if kind.terms else None
     train_together(found, pictures("train", seed), TOGETHER, terms=terms, seed=seed)
     return found.eval()
 
@@ -242,7 +267,7 @@ def counted_kappa(seed: int) -> float:
     from sklearn.preprocessing import StandardScaler
 
     net = system(FULL, seed).segmenter
-    train, test = (pictures(name, seed) for name in ("train", "test"))
+    train, test = _to_grade(seed), pictures("test", seed)
     x, x_test = (lesion_counts(lesion_probabilities(net, data.images)) for data in (train, test))
     model = make_pipeline(StandardScaler(), LogisticRegressionCV(Cs=8, cv=3, max_iter=2000, random_state=0))
     return quadratic_kappa(test.grades, model.fit(x, train.grades.numpy()).predict(x_test))
@@ -276,7 +301,7 @@ FOLLOWED = (
 def interaction(study: Study, seed: int) -> tuple[list[Round], list[Score], DRGNet]:
     """Rounds, scores on camera B's test (after each round of those in FOLLOWED, else after the last), the system."""
     found, test = copy.deepcopy(system(study.kind, seed)), pictures("other test", seed)
-    terms = Terms(erasure=0.0) if study.kind.terms else None
+    terms = TERMS if study.kind.terms else None
     scores: list[Score] = []
 
     def after(one: Round) -> None:

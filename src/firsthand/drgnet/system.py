@@ -72,14 +72,14 @@ class DRGNet(nn.Module):
     """Segmenter and grader.
 
     Args:
-        width: of the segmenter. grader_width: of the grader.
+        width: of the segmenter, and of the levels that the grader shares with it.
         attention: of the grader, as there.
     """
 
-    def __init__(self, *, width: int = 8, grader_width: int = 16, attention: str = "both") -> None:
+    def __init__(self, *, width: int = 8, attention: str = "both") -> None:
         super().__init__()
         self.segmenter = UNet(width=width)
-        self.grader = Grader(attention, width=grader_width)
+        self.grader = Grader(attention, width=width)
 
     def forward(self, images: Tensor, *, joint: bool = False) -> tuple[Tensor, Grading]:
         """Lesion logits (N, 4, h, w) and a grading of pictures (N, 3, h, w) in [0, 1].

@@ -131,7 +131,7 @@ def train_grader(
     """Train a grader in place on given lesions; returns its losses.
 
     Args:
-        grader: to train.
+        grader: to train, but for the levels that it shares: what they see is computed once.
         data: pictures, masks (for the consistency term) and grades.
         lesions: (N, 4, s, s), probabilities of a segmenter that stays as it is, in half precision or full.
         recipe: how; whole pictures whatever its crop says.
@@ -144,29 +144,37 @@ def train_grader(
         rows = share.take(epoch_indices(share.step, recipe.batch, len(data), seed))
         device = next(wrapped.parameters()).device
         images, seen = unit(data.images[rows]).to(device), lesions[rows].float().to(device)
-        masks, grades = data.masks[rows].to(device), data.grades[rows].to(device)
+        masks, grades, maps = data.masks[rows].to(device), data.grades[rows].to(device), low[rows].float().to(device)
         mirror = share.take(torch.rand(recipe.batch, 2, generator=share.generator())) < 0.5
         for axis in (0, 1):
             chosen = mirror[:, axis].to(device)
-            for whole in (images, seen, masks):
+            for whole in (images, seen, masks, maps):
                 whole[chosen] = whole[chosen].flip(-1 - axis)
-        return grading_terms(wrapped, images, seen, masks, grades, terms)
+        return grading_terms(wrapped, images, seen, masks, grades, terms, low=maps)
 
+    low = _low_maps(grader, data.images)
     return _run(grader, loss, recipe, seed, **options)
+
+
+@torch.no_grad()
+def _low_maps(grader: Grader, images: Tensor) -> Tensor:
+    device = next(grader.parameters()).device
+    grader.eval()
+    return torch.cat([grader.low_maps(unit(part.to(device))).half().cpu() for part in images.split(20)])
 
 
 def grading_terms(
     grader: nn.Module, images: Tensor, lesions: Tensor, masks: Tensor, grades: Tensor, terms: Terms | None,
-    *, smoothing: float = 0.0,
+    *, smoothing: float = 0.0, low: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The grade's loss and the terms on its explanation.
 
     Args:
         grader: called as `Grader`. images: (N, 3, h, w) in [0, 1]. lesions: (N, 4, h, w).
         masks: bool (N, 4, h, w), of the consistency term. grades: (N,).
-        terms: None: the grade alone. smoothing: of labels.
+        terms: None: the grade alone. smoothing: of labels. low: as `Grader`.
     """
-    grading = grader(images, lesions)
+    grading = grader(images, lesions, low)
     total = grade_loss(grading.logits.float(), grades, smoothing=smoothing)
     if terms is None or not (terms.erasure or terms.consistency):
         return total
@@ -182,9 +190,14 @@ def grading_terms(
 def train_together(
     system: DRGNet, data: Retinas, recipe: Recipe, *, terms: Terms | None = None, seed: int = 0, **options: Any
 ) -> list[float]:
-    """Fine-tune segmenter and grader together, gradients of the grade reaching both; returns the losses."""
+    """Fine-tune segmenter and grader together, gradients of the grade reaching both; returns the losses.
+
+    Batch norm's statistics stay as they are, as in the rounds of correction: those of a few whole pictures are not
+    those of the crops on which the segmenter learned.
+    """
 
     def loss(wrapped: nn.Module, share: Share) -> Tensor:
+        system.segmenter.eval()
         rows = share.take(epoch_indices(share.step, recipe.batch, len(data), seed))
         device = next(wrapped.parameters()).device
         images, masks = unit(data.images[rows]).to(device), data.masks[rows].to(device)

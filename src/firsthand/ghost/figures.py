@@ -10,14 +10,21 @@ from matplotlib.patches import Rectangle
 
 from firsthand.data.aerial import CAMOUFLAGE, COMPACT, Scene, scene
 from firsthand.ghost import film, runs
-from firsthand.ghost.bits import allocate_bits, bits_closed_form, kmeans_error, layer_sigmas, model_size_mb
+from firsthand.ghost.bits import (
+    bits_closed_form,
+    bits_within,
+    kmeans_error,
+    kmeans_errors,
+    layer_sigmas,
+    model_size_mb,
+)  # fmt: skip
 from firsthand.ghost.detector import Detector, conv_macs, convolutions
 from firsthand.ghost.evaluation import Detections
 from firsthand.ghost.film import shipped_student, shipped_teacher
 from firsthand.ghost.quantizers import FULL, LSQ, quantize_model, quantize_weight
 from firsthand.ghost.training import Pictures, mean_precision, measure_batch_norm
 from firsthand.kit.shared import shared
-from firsthand.kit.style import FAINT, PALETTE, bare
+from firsthand.kit.style import FAINT, PALETTE, SINGLE, bare
 
 COUNTS = (2, 3, 4, 5, 6, 8)
 SAMPLE = 48  # shipped scenes for what the page measures itself
@@ -43,14 +50,14 @@ def _box(ax: plt.Axes, box: list[float], colour: str, words: str | None = None) 
 def draw_scene(seed: int) -> Figure:
     """A scene in colour and infrared, boxes by camouflage."""
     one = scene(seed, size=runs.SIZE)
-    fig, axes = plt.subplots(1, 2, figsize=(8.0, 4.2))
+    fig, axes = plt.subplots(1, 2, figsize=(8.0, 4.5))
     for ax, infrared in zip(axes, (False, True), strict=True):
         _show(ax, one, infrared)
         for box, state in zip(one.boxes.tolist(), one.camouflage.tolist(), strict=True):
             _box(ax, box, PALETTE[state])
         ax.set_title("near infrared" if infrared else "colour")
     handles = [plt.Line2D([], [], color=PALETTE[k], label=CAMOUFLAGE_WORDS[name]) for k, name in enumerate(CAMOUFLAGE)]
-    fig.legend(handles=handles, loc="lower center", ncols=3, frameon=False)
+    fig.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     return fig
 
 
@@ -72,6 +79,18 @@ def draw_detections(number: int) -> Figure:
         found = _found(model, one)
         for box, label in zip(found["boxes"].tolist(), found["labels"].tolist(), strict=True):
             _box(ax, box, PALETTE[label], COMPACT[label])
+    return fig
+
+
+def draw_strengths() -> Figure:
+    """Precision of students of FEW bits against the weight of their lessons, a line a seed."""
+    fig, ax = plt.subplots(figsize=SINGLE)
+    for seed, colour, values in zip(film.STRENGTH_SEEDS, PALETTE, film.taught().numpy(), strict=False):
+        ax.plot(range(len(values)), values, marker="o", color=colour, label=f"seed {seed}")
+    ax.set_xticks(range(len(film.STRENGTHS)), [f"{share:g}" for share in film.STRENGTHS])
+    ax.set_xlabel("weight of all lessons, as a share of the evidence's")
+    ax.set_ylabel("precision (%)")
+    ax.legend()
     return fig
 
 
@@ -121,17 +140,22 @@ def render_quantizer(bits: int, sigma: float) -> tuple[Figure, str]:
     axes[1].set_xticks(np.arange(3), list(errors))
     axes[1].set_title("error over deviation")
     dorefa, best = (np.sqrt(errors[name]) / sigma for name in ("DoReFa", "k-means"))
-    return fig, f"{bits} bits: DoReFa errs by {dorefa:.2f} deviations, k-means by {best:.2f}."
+    return fig, f"{bits} bits, sigma {sigma:g}: DoReFa errs by {dorefa:.2f} deviations, k-means by {best:.2f}."
 
 
 @shared
-def _allocated(threshold: float, weights: str) -> tuple[list[int], list[int], list[float]]:
-    """Bits, closed form and map sides of all layers."""
-    teacher = shipped_teacher()
-    model = teacher
+def _measured(weights: str) -> tuple[Detector, dict[str, list[float]]]:
+    """A detector and the k-means errors of its layers, "trained" or "fresh"."""
+    model = shipped_teacher()
     if weights == "fresh":
         model = runs.new_detector(film.SEED, runs.pictures("train", film.SEED))
-    chosen = allocate_bits(model, threshold=threshold)
+    return model, kmeans_errors(model)
+
+
+def _allocated(threshold: float, weights: str) -> tuple[list[int], list[int], list[float]]:
+    """Bits, closed form and map sides of all layers."""
+    model, errors = _measured(weights)
+    chosen = bits_within(errors, threshold)
     formula = [bits_closed_form(sigma, threshold=threshold) for sigma in layer_sigmas(model).values()]
     macs, convs = conv_macs(model, runs.SIZE), convolutions(model)
     sides = [(macs[name] / convs[name].weight.numel()) ** 0.5 for name in convs]
@@ -188,6 +212,7 @@ def render_switches(gate: str, moment: int) -> tuple[Figure, str]:
     ax.bar(np.arange(opened.shape[1]), window.mean(0), color=PALETTE[0])
     ax.axhline(runs.OPEN, color=PALETTE[1], linestyle="--", label="1 - 1/e")
     ax.set_ylim(0, 1.05)
+    ax.set_xticks(np.arange(0, opened.shape[1], 2))
     ax.set_xlabel("layer")
     ax.set_ylabel("share open")
     ax.legend(loc="upper right")
@@ -195,6 +220,6 @@ def render_switches(gate: str, moment: int) -> tuple[Figure, str]:
 
 
 __all__ = [
-    "COUNTS", "draw_detections", "draw_scene", "render_bits", "render_quantizer", "render_switches",
+    "COUNTS", "draw_detections", "draw_scene", "draw_strengths", "render_bits", "render_quantizer", "render_switches",
     "rounded_precision", "shipped_scenes", "shipped_teacher",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """What the figures show, trained beforehand: a teacher, its three-bit copy, and how switches moved in training.
 
-`python -m firsthand.ghost.film` makes it (about ten minutes on two cores) and writes firsthand/weights/ghost.*.
+`python -m firsthand.ghost.film` makes it (about fifty minutes on one core) and writes firsthand/weights/ghost.*.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from firsthand.ghost.bits import allocate_bits, model_size_mb
 from firsthand.ghost.detector import Detector
 from firsthand.ghost.quantizers import bits_of, quantize_model
 from firsthand.ghost.runs import FEW, Study
-from firsthand.ghost.training import mean_precision
+from firsthand.ghost.training import mean_precision, train_detector
 from firsthand.kit.evidence import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.weights import ship, shipped
@@ -28,6 +28,7 @@ TEACHER, STUDENT = "teacher.", "student."
 THRESHOLDS = (0.1, 10.0, 100.0, 300.0, 1000.0, 3000.0)  # of the bit allocator
 UNIFORM = (2, 3, 4, 5, 6, 8)
 WEIGHTS = ("trained", "fresh")  # whose deviations it reads
+STRENGTHS, STRENGTH_SEEDS = (0.0, 0.03, 0.1, 0.3, 1.0), range(5)  # of lessons, as shares of the evidence's weight
 
 
 def _state(model: torch.nn.Module) -> dict[str, Tensor]:
@@ -53,6 +54,23 @@ def _fronts() -> dict[str, Tensor]:
     return found
 
 
+def _taught(strength: float, seed: int) -> float:
+    """Test precision (per cent) of a student with all lessons, at a share of the evidence's weight."""
+    if strength == 0:
+        return runs.score(Study(), seed)
+    model, data = runs.rounded(seed, runs.allocation(str(FEW), seed)), runs.pictures("train", seed)
+    gate, usual = runs.lessons_for(model, runs.teacher(seed), data, "always", seed)
+    found, _ = train_detector(
+        model, data, runs.LEARN, seed=seed, teacher=runs.teacher(seed), strength=strength * usual, gate=gate
+    )
+    return mean_precision(found, runs.pictures("test", seed))
+
+
+def weighed_lessons() -> Tensor:
+    """Precision (seeds, strengths) of students with all lessons, for every seed of the evidence."""
+    return torch.tensor([[_taught(strength, seed) for strength in STRENGTHS] for seed in STRENGTH_SEEDS])
+
+
 def main() -> None:
     """Train and store."""
     torch.set_num_threads(1)
@@ -65,6 +83,7 @@ def main() -> None:
     for gate in SHOWN:
         tensors[f"opened.{gate}"] = torch.tensor(runs.student(Study(gate=gate), SEED)[1].opened)
     tensors |= _fronts()
+    tensors["taught"] = weighed_lessons()
     quality = {
         "teacher, test precision": round(runs.teacher_score(SEED), 2),
         f"student of {FEW} bits, test precision": round(runs.score(Study(gate="frozen"), SEED), 2),
@@ -111,6 +130,12 @@ def shipped_student() -> Detector:
 def opened(gate: str) -> Tensor:
     """Share of open switches (steps, layers) in the training of a student."""
     return shipped("ghost")[f"opened.{gate}"]
+
+
+@shared
+def taught() -> Tensor:
+    """Precision (seeds, strengths) of students with all lessons, as STRENGTHS and STRENGTH_SEEDS."""
+    return shipped("ghost")["taught"]
 
 
 @shared
