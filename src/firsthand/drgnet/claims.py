@@ -120,7 +120,7 @@ CLAIMS: list[Claim] = [
     _claim("kept-none", partial(m.kept, False), sentence="Without replay it loses 0.01 or more.", metric="mean average precision on it, after minus before", rule="at_most",
            target=-0.01),
     *(
-        _exact(f"published-{name}", partial(m.not_here, FAR), sentence=sentence, metric=metric, source="paper", rule="at_least", seeds=1)
+        _exact(f"published-{name}", partial(m.not_here, FAR), sentence=sentence, metric=metric, source="paper", rule="at_least", seeds=5)
         for name, sentence, metric in (
             ("lesions", "On IDRiD and FGADR lesions are found better than by other networks.", "average precision there"),
             ("grades", "On IDRiD and FGADR eyes are graded better than by other networks.", "accuracy and kappa there"),

@@ -44,7 +44,8 @@ def _box(ax: plt.Axes, box: list[float], colour: str, words: str | None = None) 
         )
     )
     if words:
-        ax.text(box[0], box[1] - 1.5, words, color=colour, fontsize=7)
+        label = {"facecolor": colour, "edgecolor": "none", "pad": 1.0}
+        ax.text(max(box[0], 1), max(box[1] - 2, 4), words, color="white", fontsize=7, bbox=label, clip_on=True)
 
 
 def draw_scene(seed: int) -> Figure:
