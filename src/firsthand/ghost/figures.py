@@ -187,12 +187,12 @@ def render_bits(threshold: float, weights: str) -> tuple[Figure, str]:
 
 
 def _fronts(ax: plt.Axes, weights: str, at: int) -> tuple[float, float]:
-    """Precision against size for uniform bits and for hybrid ones; the chosen point, which it returns, is ringed."""
+    """Precision against size for uniform bits and for hybrid ones; the chosen point, which it returns, is marked."""
     points = film.front()
     for colour, name, words in ((FAINT, "uniform", "all alike"), (PALETTE[0], weights, "hybrid")):
         ax.plot(*points[name].T.numpy(), marker="o", color=colour, label=words)
     size, precision = points[weights][at].tolist()
-    ax.scatter([size], [precision], s=150, facecolors="none", edgecolors=PALETTE[1], linewidths=2, zorder=4)
+    ax.scatter([size], [precision], s=90, color=PALETTE[1], zorder=4)
     ax.set_xlabel("size (kB)")
     ax.set_ylabel("precision, untrained (%)")
     ax.legend(loc="lower right")
