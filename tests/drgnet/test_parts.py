@@ -324,14 +324,6 @@ def test_a_cut_keeps_picture_mask_and_retina_together() -> None:
     assert torch.equal(retina, masks[:, 0])
 
 
-def test_masks_that_nobody_drew() -> None:
-    data = _retinas(3)
-    fewer = data.without(3, [1])
-    assert not fewer.masks[1, 3].any()
-    assert torch.equal(fewer.masks[0], data.masks[0])
-    assert data.masks[1, 3].any()
-
-
 # -------------------------------------------------------------------------------------------- adaptation
 
 

@@ -31,7 +31,7 @@ from firsthand.drgnet.training import (
     train_grader,
     train_segmenter,
     train_together,
-)  # fmt: skip
+)
 from firsthand.kit.shared import shared
 
 WIDTH = 8
@@ -177,7 +177,7 @@ class Kind:
 
 
 FULL, PLAIN = Kind(), Kind("none", False)
-#: The erasure term is left out: every step would look at every picture once more, at full size, for both directions.
+#: Without the erasure term: it takes every picture through the network once more, at full size, forward and back.
 TERMS = Terms(erasure=0.0)
 
 

@@ -35,12 +35,6 @@ class Retinas:
         chosen = torch.arange(len(self))[rows if isinstance(rows, slice) else torch.as_tensor(np.asarray(rows))]
         return Retinas(self.images[chosen], self.masks[chosen], self.retina[chosen], self.grades[chosen])
 
-    def without(self, kind: int, rows: Sequence[int] | np.ndarray) -> Retinas:
-        """Masks of one lesion emptied in some pictures, as if nobody had drawn them."""
-        masks = self.masks.clone()
-        masks[torch.as_tensor(np.asarray(rows)), kind] = False
-        return Retinas(self.images, masks, self.retina, self.grades)
-
     def hashes(self) -> list[str]:
         """A hash of every picture's pixels: by it two sets are shown to have none in common."""
         return [hashlib.sha256(image.numpy().tobytes()).hexdigest()[:16] for image in self.images]

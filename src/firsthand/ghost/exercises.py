@@ -51,7 +51,8 @@ def _kaiming(answer: Any) -> str:
                 raise Wrong("The factor of a million is missing.")
             raise Wrong(f"With fan-in {fan_in} and threshold {threshold:g} it is not {value:g} bits.")
     return (
-        "Half a bit less each time the fan-in doubles: much of what hybrid quantisation finds is known before training."
+        "Half a bit less each time the fan-in doubles. How much of it survives training is what rows bits-fresh and "
+        "bits-same test."
     )
 
 
