@@ -78,8 +78,8 @@ def test_shared_levels_are_the_segmenters_and_stay_as_they_are() -> None:
 
 def test_a_grader_sees_how_much_there_is() -> None:
     block = Residual(1, 1)
-    torch.nn.init.constant_(block.first.weight, 0.1)
     for convolution in (block.first, block.second):
+        torch.nn.init.constant_(convolution.weight, 0.1)
         torch.nn.init.zeros_(convolution.bias)
     one = torch.zeros(1, 1, 16, 16)
     one[..., 4, 4] = 1

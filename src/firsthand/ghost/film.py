@@ -1,6 +1,6 @@
 """What the figures show, trained beforehand: a teacher, its three-bit copy, and how switches moved in training.
 
-`python -m firsthand.ghost.film` makes it (about fifty minutes on one core) and writes firsthand/weights/ghost.*.
+`python -m firsthand.ghost.film` makes it (about forty minutes on one core) and writes firsthand/weights/ghost.*.
 """
 
 from __future__ import annotations
