@@ -135,6 +135,7 @@ def render_quantizer(bits: int, sigma: float) -> tuple[Figure, str]:
     stairs = scale * quantize_weight(torch.cat([line, w]), bits)[:400]
     axes[0].plot(line.numpy(), height * (0.5 + 0.45 * stairs.numpy() / largest), color=PALETTE[0], linestyle="-")
     axes[0].set_xlabel("weight")
+    axes[0].locator_params(axis="x", nbins=5)
     axes[0].set_yticks([])
     axes[0].set_title("weights and where they go")
     axes[1].bar(np.arange(3), [np.sqrt(e) / sigma for e in errors.values()], color=PALETTE[:3])
