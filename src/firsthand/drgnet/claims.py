@@ -76,6 +76,10 @@ CLAIMS: list[Claim] = [
     # ----------------------------------------------------------------------------------------------- grades
     _claim("joint-kappa", partial(m.kappa, FULL, PLAIN), sentence="Attention to lesions improves grading by 0.03 or more.", source="paper",
            metric="quadratic kappa, with attention and its terms minus the same network alone", target=0.03),
+    _claim("joint-grades", partial(m.joined, "kappa"), sentence="Learning both tasks jointly improves grading.", source="paper",
+           metric="quadratic kappa, fine-tuned with the grade's gradients in the segmenter minus without, equal steps"),
+    _claim("joint-lesions", partial(m.joined, "mean"), sentence="Learning both tasks jointly improves precision.", source="paper",
+           metric="mean average precision, fine-tuned with the grade's gradients in the segmenter minus without, equal steps"),
     _claim("joint-terms", partial(m.kappa, FULL, Kind(terms=False)), sentence="Losses on explanations improve grading.", metric="quadratic kappa, with minus without them"),
     _claim("joint-maps", partial(m.kappa, Kind("low", False), PLAIN), sentence="Attention at low level alone improves grading.", metric="quadratic kappa, low-level attention minus none"),
     _claim("joint-counts", m.against_counts, sentence="The whole system grades better than a logistic regression that counts its lesions.",

@@ -20,14 +20,14 @@ from firsthand.drgnet.claims import CLAIMS, CURVES
 from firsthand.drgnet.feedback import Expert, summary
 from firsthand.drgnet.interaction import Update, interact
 from firsthand.drgnet.network import UNet
-from firsthand.drgnet.runs import GRADES, LESIONS, TOGETHER, UNION, precisions, score_of
+from firsthand.drgnet.runs import GRADES, LESIONS, TERMS, TOGETHER, UNION, precisions, score_of
 from firsthand.drgnet.system import DRGNet, Retinas, gathered, lesion_probabilities, need_apart
 from firsthand.drgnet.training import Recipe, Terms, take_over, train_grader, train_segmenter, train_together
 from firsthand.errors import UserError
 from firsthand.kit.results import Result
 from firsthand.kit.training import accelerator_for
 
-TERMS, UPDATE = Terms(), Update(steps=10, batch=4)
+UPDATE = Update(steps=10, batch=4, terms=TERMS)
 
 __all__ = ["CLAIMS", "CURVES", "PRESETS", "Config", "run", "with_data"]
 
@@ -70,17 +70,18 @@ PRESETS = {
     "smoke": Config(
         "smoke", pictures=6, size=64, width=2, union=Recipe(2, batch=2, crop=32),
         lesions=Recipe(2, batch=2, crop=32), grades=Recipe(2, batch=2), together=Recipe(1, batch=2), chosen=2,
-        update=Update(steps=1, batch=2, crop=32),
+        update=Update(steps=1, batch=2, crop=32, terms=TERMS),
     ),
     "book": Config(
         "book", pictures=40, union=Recipe(25), lesions=Recipe(60), grades=Recipe(12, 1e-3),
-        together=Recipe(4, 3e-4, batch=4), chosen=3, update=Update(steps=6, batch=4),
+        together=Recipe(4, 3e-4, batch=4), chosen=3, update=Update(steps=6, batch=4, terms=TERMS),
     ),
     # The released networks are one of width 64 a lesion at 512 pixels, SGD for thousands of epochs.
     "paper": Config(
         "paper", data="FGADR", size=512, width=64, union=Recipe(5_000, crop=512),
         lesions=Recipe(60_000, 1e-3, 500, crop=512), grades=Recipe(2_000, 1e-4, 100, batch=16),
-        together=Recipe(2_000, 1e-4, 50, batch=4), rounds=4, chosen=5, update=Update(steps=60, crop=512),
+        together=Recipe(2_000, 1e-4, 50, batch=4), terms=Terms(), rounds=4, chosen=5,
+        update=Update(steps=60, crop=512, terms=Terms()),
     ),
 }  # fmt: skip
 

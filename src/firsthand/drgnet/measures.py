@@ -15,7 +15,7 @@ from firsthand.drgnet.adaptation import pooled, rivals_for
 from firsthand.drgnet.explain import elsewhere, explained, filled, gate_map, most
 from firsthand.drgnet.feedback import summary
 from firsthand.drgnet.network import UNet
-from firsthand.drgnet.runs import FULL, PLAIN, Kind, Study, interaction, pictures, precision, scored
+from firsthand.drgnet.runs import APART, FULL, PLAIN, Kind, Study, interaction, pictures, precision, scored
 from firsthand.drgnet.system import DRGNet, lesion_probabilities, need_apart, predicted_grades, unit
 from firsthand.kit.claims import NotTested
 from firsthand.kit.shared import shared
@@ -174,6 +174,13 @@ def kappa(kind: Kind, other: Kind, seed: int) -> Value:
     """Kappa on camera A's test by two systems."""
     graded_floor(seed)
     return scored(kind, "test", seed).kappa, scored(other, "test", seed).kappa
+
+
+def joined(what: str, seed: int) -> Value:
+    """ "mean" precision or "kappa" on camera A's test: fine-tuned with the grade's gradients in the segmenter, against
+    without, equal steps."""
+    (graded_floor if what == "kappa" else floor)(seed)
+    return getattr(scored(FULL, "test", seed), what), getattr(scored(APART, "test", seed), what)
 
 
 def against_counts(seed: int) -> Value:

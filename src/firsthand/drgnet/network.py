@@ -6,6 +6,7 @@ at c5ad871), as far as we could reconstruct: its lesion stem, its gate, and our 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,11 @@ from torch import Tensor, nn
 from firsthand.data.lesions import KINDS
 
 ATTENTION = ("none", "low", "high", "both")
+
+
+#: What an untrained segmenter says of every pixel (the idea is RetinaNet's; the number is ours). Starting at one half it
+#: spends its first hundreds of steps learning that nearly nothing is a lesion, and may never learn the rare kinds.
+RARE = 0.05
 
 
 class DoubleConv(nn.Sequential):
@@ -44,6 +50,7 @@ class UNet(nn.Module):
         below = [down[-1], *up[:-1]]
         self.up = nn.ModuleList(DoubleConv(a + b, c) for a, b, c in zip(below, down[-2::-1], up, strict=True))
         self.head = nn.Conv2d(up[-1], out_channels, 1)
+        nn.init.constant_(self.head.bias, math.log(RARE / (1 - RARE)))  # type: ignore[arg-type]
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """Maps of all five levels, (N, c, h / 2**level, w / 2**level); the last is the bottleneck."""
@@ -126,7 +133,8 @@ class Grader(nn.Module):
     """A small residual network for grades, with attention to lesions at low and at high level.
 
     Its first three levels have a U-Net's shape and, after `share`, a segmenter's weights, where the released grader
-    starts from ImageNet's: a few hundred pictures do not teach a grader to see. They are then not trained further.
+    starts from ImageNet's: a few hundred pictures do not teach a grader to see. They rest until both networks are
+    trained together, and then go on, apart from the segmenter's.
 
     Args:
         attention: "none", "low", "high" or "both".
@@ -150,7 +158,7 @@ class Grader(nn.Module):
         self.head = nn.Linear(2 * top if self.by_lesion else top, grades)
 
     def share(self, segmenter: UNet) -> None:
-        """Take over a segmenter's first levels, which stay as they are from then on."""
+        """Take over a segmenter's first levels, which then rest."""
         self.stem.load_state_dict(segmenter.down[:LEVELS].state_dict())
         self.stem.requires_grad_(False)
 

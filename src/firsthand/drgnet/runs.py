@@ -35,7 +35,7 @@ from firsthand.drgnet.training import (
 from firsthand.kit.shared import shared
 
 WIDTH = 8
-UNION, LESIONS, SCRATCH = Recipe(300), Recipe(900), Recipe(1200)
+UNION, LESIONS, SCRATCH = Recipe(200), Recipe(600), Recipe(800)
 GRADES, TOGETHER = Recipe(600, 1e-3), Recipe(30, 3e-4, warmup=3, batch=4, crop=None)
 ADAPT = Recipe(120, 1e-3)
 ROUND = Update(steps=20, batch=4)
@@ -170,13 +170,15 @@ def adapted_precision(how: str, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Kind:
-    """A grader: its attention, and whether its explanation has losses of its own."""
+    """A grader: its attention, whether its explanation has a loss of its own, and whether its gradients reach the
+    segmenter where both are fine-tuned."""
 
     attention: str = "both"
     terms: bool = True
+    joint: bool = True
 
 
-FULL, PLAIN = Kind(), Kind("none", False)
+FULL, PLAIN, APART = Kind(), Kind("none", False), Kind(joint=False)
 #: Without the erasure term: it takes every picture through the network once more, at full size, forward and back.
 TERMS = Terms(erasure=0.0)
 
@@ -209,9 +211,9 @@ def system(kind: Kind, seed: int) -> DRGNet:
     """Segmenter and grader, fine-tuned together."""
     found = DRGNet(width=WIDTH, attention=kind.attention)
     found.segmenter.load_state_dict(segmenter("union", seed).state_dict())
-    found.grader.load_state_dict(graded(kind, seed).state_dict())
+    found.grader.load_state_dict(graded(replace(kind, joint=True), seed).state_dict())
     terms = TERMS if kind.terms else None
-    train_together(found, pictures("train", seed), TOGETHER, terms=terms, seed=seed)
+    train_together(found, pictures("train", seed), TOGETHER, terms=terms, joint=kind.joint, seed=seed)
     return found.eval()
 
 

@@ -188,10 +188,12 @@ def grading_terms(
 
 
 def train_together(
-    system: DRGNet, data: Retinas, recipe: Recipe, *, terms: Terms | None = None, seed: int = 0, **options: Any
-) -> list[float]:
-    """Fine-tune segmenter and grader together, gradients of the grade reaching both; returns the losses.
+    system: DRGNet, data: Retinas, recipe: Recipe, *, terms: Terms | None = None, joint: bool = True, seed: int = 0,
+    **options: Any,
+) -> list[float]:  # fmt: skip
+    """Fine-tune segmenter and grader together, the levels that they shared too; returns the losses.
 
+    Gradients of the grade reach both networks; without `joint` the grader's alone.
     Batch norm's statistics stay as they are, as in the rounds of correction: those of a few whole pictures are not
     those of the crops on which the segmenter learned.
     """
@@ -202,11 +204,12 @@ def train_together(
         device = next(wrapped.parameters()).device
         images, masks = unit(data.images[rows]).to(device), data.masks[rows].to(device)
         grades = data.grades[rows].to(device)
-        logits, grading = wrapped(images, joint=True)
+        logits, grading = wrapped(images, joint=joint)
         total = segmentation_loss(logits.float(), masks) + grade_loss(grading.logits.float(), grades)
         if terms is not None and terms.consistency:
             found = grad_cam(grading, grades, create_graph=True)
             total = total + terms.consistency * consistency_loss(found, masks)
         return total
 
+    system.grader.stem.requires_grad_(True)
     return _run(system, loss, recipe, seed, **options)

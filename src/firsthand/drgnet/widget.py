@@ -25,9 +25,10 @@ from firsthand.drgnet.explain import gate_map
 from firsthand.drgnet.feedback import Correction, Journal
 from firsthand.drgnet.interaction import Update, lesson_of, update
 from firsthand.drgnet.system import DRGNet, Retinas, lesion_probabilities, unit
+from firsthand.drgnet.training import Terms
 from firsthand.errors import UserError
 
-QUICK = Update(steps=20, batch=4)  # some seconds on a processor
+QUICK = Update(steps=20, batch=4, terms=Terms(erasure=0.0))  # some seconds on a processor
 
 
 def _png(pixels: np.ndarray) -> str:
