@@ -18,8 +18,8 @@ from firsthand.data.lesions import KINDS
 ATTENTION = ("none", "low", "high", "both")
 
 
-#: What an untrained segmenter says of every pixel (the idea is RetinaNet's; the number is ours). Starting at one half it
-#: spends its first hundreds of steps learning that nearly nothing is a lesion, and may never learn the rare kinds.
+#: What an untrained segmenter says of every pixel (the idea is RetinaNet's; the number is ours). Starting at one half
+#: it spends its first hundreds of steps learning that nearly nothing is a lesion, and may never learn the rare kinds.
 RARE = 0.05
 
 
