@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,9 +17,9 @@ from firsthand.drgnet.metrics import (
     positive_only,
     quadratic_kappa,
 )
-from firsthand.drgnet.network import ATTENTION, Grader, Residual, UNet, gated_attention
+from firsthand.drgnet.network import ATTENTION, RARE, Grader, Residual, UNet, gated_attention
 from firsthand.drgnet.system import DRGNet, Retinas, need_apart
-from firsthand.drgnet.training import chances, cut_out, take_over
+from firsthand.drgnet.training import Recipe, chances, cut_out, take_over, train_together
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -62,7 +64,31 @@ def test_without_attention_lesions_change_nothing() -> None:
     assert torch.equal(net(images, torch.zeros(1, 4, 64, 64)).logits, net(images, torch.ones(1, 4, 64, 64)).logits)
 
 
-def test_shared_levels_are_the_segmenters_and_stay_as_they_are() -> None:
+def test_an_untrained_segmenter_says_that_lesions_are_rare() -> None:
+    torch.manual_seed(0)
+    said = UNet(width=2).eval()(torch.rand(2, 3, 64, 64)).sigmoid().detach()
+    assert RARE / 2 < float(said.mean()) < 2 * RARE
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_together_the_shared_levels_learn_on_and_the_grade_reaches_the_segmenter_if_joint(joint: bool) -> None:
+    def trained(grades: list[int]) -> DRGNet:
+        torch.manual_seed(0)
+        system = DRGNet(width=2)
+        system.grader.share(system.segmenter)
+        data = replace(_retinas(), grades=torch.tensor(grades))
+        train_together(system, data, Recipe(2, 1e-2, warmup=0, batch=2), joint=joint)
+        return system
+
+    one, other = trained([0, 1, 2, 3]), trained([4, 3, 1, 0])
+    torch.manual_seed(0)
+    before = DRGNet(width=2).segmenter
+    assert not torch.equal(one.grader.stem[0][0].weight, before.down[0][0].weight)
+    same = all(torch.equal(a, b) for a, b in zip(one.segmenter.parameters(), other.segmenter.parameters(), strict=True))
+    assert same != joint
+
+
+def test_shared_levels_are_the_segmenters_and_rest() -> None:
     segmenter, net = UNet(width=2), Grader("both", width=2)
     net.share(segmenter)
     net.train()

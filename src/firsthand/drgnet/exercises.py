@@ -47,7 +47,9 @@ def _resolution(answer: Any) -> str:
         if abs(value - 100 * truth) < 100 or abs(value - truth / 100) < 1:
             raise Wrong("Half of a hundredth is 0.005.")
         raise Wrong(f"For {pixels} pixels across the retina need not be {value:g} pixels wide.")
-    return "At 512 pixels, where the released networks work, the median microaneurysm is two and a half pixels."
+    return (
+        "In a whole eye of 512 pixels, as released graders see it, the median microaneurysm is two and a half pixels."
+    )
 
 
 def _severe(answer: Any) -> str:

@@ -141,10 +141,11 @@ def render_session(round: int, view: str) -> tuple[Figure, str]:
     fig.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     scores = film.shipped("drgnet")["session.scores"]
     clicks, pixels = one["effort"].tolist()
-    words = f"Round {round}, {view}: {clicks} corrections of {pixels} pixels in this picture"
+    words = f"Round {round}, {view}: {clicks} corrections of {pixels} pixels in the whole picture"
     return (
         fig,
-        f"{words}; precision on the test goes from {float(scores[round - 1, 0]):.3f} to {float(scores[round, 0]):.3f}.",
+        f"{words}; precision on camera B's test goes from {float(scores[round - 1, 0]):.3f} to "
+        f"{float(scores[round, 0]):.3f}.",
     )
 
 
@@ -166,11 +167,12 @@ def render_erased(picture: int, erased: str) -> tuple[Figure, str]:
     axes[2].bar(np.arange(len(KINDS)), shares, color=COLOURS)
     axes[2].set_xticks(np.arange(len(KINDS)), KINDS)
     axes[2].set_ylim(0, 1)
-    axes[2].set_title("which counted")
+    axes[2].set_title("share of each lesion")
     _grades(axes[3], grading, left)
     said = int(grading.logits.argmax())
     sure = 100 * float(grading.logits.softmax(1)[0, said])
-    return fig, f"Picture {picture} without {erased}: grade {said}, with {sure:.0f} %; by the rule it is {left}."
+    words = "as it is" if erased == "nothing" else f"without {erased}"
+    return fig, f"Picture {picture} {words}: grade {said}, with {sure:.0f} %; by the rule it is {left}."
 
 
 def render_camera(camera: float, way: str) -> tuple[Figure, str]:
@@ -186,7 +188,7 @@ def render_camera(camera: float, way: str) -> tuple[Figure, str]:
     fig, axes = plt.subplots(1, 3, figsize=(11.0, 3.5))
     _picture(axes[0], one.image, "the picture")
     axes[1].imshow(bits[line, at].numpy(), cmap="inferno", vmin=0, vmax=255)
-    axes[1].set_title("doubt (bits a pixel)")
+    axes[1].set_title("doubt about the most doubtful lesion (bits)")
     bare(axes[1])
     for number, name in enumerate(WAYS):
         axes[2].plot(
