@@ -65,13 +65,13 @@ def main() -> None:
     from firsthand.drgnet import UNet
     from firsthand.drgnet.runs import WIDTH
     from firsthand.drgnet.system import gathered
-    from firsthand.drgnet.training import cut_out
+    from firsthand.drgnet.training import chances, cut_out
     from firsthand.kit.evidence import processor
 
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     data = gathered(fundi(0, PICTURES))
-    images, masks, _ = cut_out(data, list(range(BATCH)), CROP, torch.Generator().manual_seed(0))
+    images, masks, _ = cut_out(data, list(range(BATCH)), CROP, chances(BATCH, torch.Generator().manual_seed(0)))
     ours = UNet(width=WIDTH)
     found = {"ours": speeds(ours, images, masks, data)}
     found["peer"] = speeds(peer(int(found["ours"]["parameters"])), images, masks, data)

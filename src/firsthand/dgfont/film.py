@@ -1,0 +1,109 @@
+"""What the figures show, made beforehand: a model that was trained for longer, and two maps of styles.
+
+`python -m firsthand.dgfont.film` makes it (about half an hour on one core) and writes firsthand/weights/dgfont.*.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from firsthand.data.glyphs import shipped as glyphs_shipped
+from firsthand.dgfont import evaluation, runs
+from firsthand.dgfont.evaluation import Task
+from firsthand.dgfont.networks import Generator, StyleEncoder
+from firsthand.dgfont.training import Model, train
+from firsthand.kit.evidence import processor
+from firsthand.kit.shared import shared
+from firsthand.kit.weights import ship, shipped
+
+COMMAND = "python -m firsthand.dgfont.film"
+SEED = 0
+LONGER = replace(runs.BOOK, steps=1800, warmup=120)
+PARTS = ("generator", "encoder")
+MAPS = ("full", "mute")  # variants whose codes are mapped: with the contrastive loss, and without
+SHOWN = 8  # characters of every font on a map
+
+
+def shown_characters() -> list[int]:
+    """Characters of the maps: kept ones, which no encoder was trained on."""
+    first = glyphs_shipped().seen[1].stop
+    return list(range(first, first + SHOWN))
+
+
+@torch.no_grad()
+def style_map(encoder: nn.Module) -> Tensor:
+    """Codes of all fonts' shown characters on their first two principal axes, (fonts, SHOWN, 2), spread one."""
+    images = glyphs_shipped().images(slice(None), shown_characters())
+    codes = encoder(images.flatten(0, 1))
+    codes = F.normalize(codes - codes.mean(0))
+    _, _, axes = torch.linalg.svd(codes - codes.mean(0), full_matrices=False)
+    places = (codes - codes.mean(0)) @ axes[:2].mT
+    return (places / places.std()).view(*images.shape[:2], 2)
+
+
+def main() -> None:
+    """Train and store."""
+    torch.set_num_threads(1)
+    begin, glyphs = time.perf_counter(), glyphs_shipped()
+    model = train(LONGER, glyphs, SEED)
+    networks = dict(zip(PARTS, (model.generator, model.encoder), strict=True))
+    tensors = {
+        f"{part}.{name}": value.half() if value.is_floating_point() else value
+        for part, network in networks.items()
+        for name, value in network.state_dict().items()
+    }
+    for variant in MAPS:
+        tensors[f"map.{variant}"] = style_map(runs.model_of(SEED, variant).encoder)
+    reader, quality = evaluation.reader_of(SEED), {}
+    for name, seen in (("seen", True), ("unseen", False)):
+        task = Task.of(glyphs, seen=seen)
+        made = evaluation.generate(model, glyphs, task)
+        found = evaluation.score(made, task.true(glyphs), reader, *task.labels())
+        quality |= {
+            f"characters read, {name} fonts": round(found.character, 4),
+            f"L1, {name} fonts": round(found.l1, 4),
+        }
+        if seen:
+            quality["fonts told, seen fonts"] = round(found.font, 4)
+    losses = model.log["image"]
+    card = {
+        "command": COMMAND, "seed": SEED, "steps": LONGER.steps,
+        "minutes": round((time.perf_counter() - begin) / 60, 1), "processor": processor(), "threads": 1,
+        "licence": "MIT, as the code; learned from the fonts of the data card", "quality": quality,
+        "log": [[n, round(sum(losses[n : n + 50]) / 50, 4)] for n in range(0, len(losses), 50)],
+    }  # fmt: skip
+    ship("dgfont", tensors, card)
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+@shared
+def shipped_model() -> Model:
+    """The model that was trained for longer."""
+    recipe, glyphs = LONGER, glyphs_shipped()
+    generator = Generator(
+        size=glyphs.ink.shape[-1], width=recipe.width, channels=1, style_dim=recipe.style_dim, fdsc=recipe.fdsc,
+        first=recipe.first, hidden=8 * recipe.width,
+    )  # fmt: skip
+    encoder = StyleEncoder(channels=1, style_dim=recipe.style_dim, fonts=0, plan=recipe.plan)
+    for part, network in zip(PARTS, (generator, encoder), strict=True):
+        own = {n.removeprefix(f"{part}."): t for n, t in shipped("dgfont").items() if n.startswith(f"{part}.")}
+        network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in own.items()})
+        network.eval().requires_grad_(False)
+    return Model(generator, encoder)
+
+
+@shared
+def code_of(font: int, count: int = evaluation.REFERENCES) -> Tensor:
+    """The style code of a font of the shipped set by its model, from so many references."""
+    return shipped_model().code(evaluation.references(glyphs_shipped(), font, count))
+
+
+if __name__ == "__main__":
+    main()
