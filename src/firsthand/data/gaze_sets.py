@@ -42,7 +42,8 @@ class Gazes:
 
     Attributes:
         images: uint8 (n, 3, s, s), RGB. gaze: (n, 2) (pitch, yaw) in the camera's frame; nan where it is kept secret.
-        pose: (n, 2), of the head, in the set's own sign. person: its name.
+        pose: (n, 2), where the face points; ETH-XGaze's label, the head's z axis with both signs turned, is
+            the same. person: its name.
     """
 
     images: Tensor

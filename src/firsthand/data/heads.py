@@ -155,7 +155,7 @@ def rays(pose: Tensor, size: int, *, samples: int = 1) -> tuple[Tensor, Tensor]:
         pose: (N, 2). size: pixels a side. samples: a side of each pixel.
     """
     count = samples * size
-    at = ((torch.arange(count) + 0.5) / count - 0.5) / FOCAL
+    at = ((torch.arange(count, device=pose.device) + 0.5) / count - 0.5) / FOCAL
     y, x = torch.meshgrid(at, at, indexing="ij")
     directions = torch.stack([x, y, torch.ones_like(x)], -1).view(1, -1, 3)
     turn = gaze_rotation(pose)

@@ -1,1 +1,36 @@
-"""NeRF-Gaze: a head and two eyes as radiance fields, turned to look where you ask."""
+"""NeRF-Gaze: a head and two eyes as radiance fields, turned to look where you ask.
+
+Paper: P. Yin, J. Dai, J. Wang, D. Xie, S. Pu, "NeRF-Gaze: A Head-Eye Redirection Parametric Model for Gaze Estimation",
+arXiv 2212.14710, 2022.
+
+In this folder: `geometry`, `rendering` (weights along rays, sums of fields), `fields` (HeadNeRF's sizes), `model` and
+`training` (the compact model of drawn heads, fitting of codes), `synthesis`, `estimator`, `turning` (a rival without
+space), `full` (real faces), `runs`, `measures` and `claims` (evidence), `experiment`.
+
+What differs from the paper: we could obtain its abstract only, and there is no public code. The model is in the style
+of NeRF-Gaze: HeadNeRF's field and rendering (CrisHY1995/headnerf at f874574), GazeNeRF's merging by maximum as an
+alternative (AlessandroRuzzi/GazeNeRF at eb0a5f1), and an eye field that turns with the gaze, which is our choice.
+"""
+
+from firsthand.nerfgaze.estimator import Estimator, train_estimator
+from firsthand.nerfgaze.experiment import CLAIMS, PRESETS, Config, run
+from firsthand.nerfgaze.fields import FaceField, Field, Renderer
+from firsthand.nerfgaze.full import FullHead, FullRecipe, train_full
+from firsthand.nerfgaze.geometry import (
+    angular_error,
+    gaze_rotation,
+    normalise,
+    pitchyaw_to_vector,
+    vector_to_pitchyaw,
+)
+from firsthand.nerfgaze.model import Codes, HeadModel, Sizes
+from firsthand.nerfgaze.rendering import between_shells, compose, encode, render_weights
+from firsthand.nerfgaze.synthesis import Labelled, drawn, redirected
+from firsthand.nerfgaze.training import Recipe, fit, train
+
+__all__ = [
+    "CLAIMS", "PRESETS", "Codes", "Config", "Estimator", "FaceField", "Field", "FullHead", "FullRecipe", "HeadModel",
+    "Labelled", "Recipe", "Renderer", "Sizes", "angular_error", "between_shells", "compose", "drawn", "encode", "fit",
+    "gaze_rotation", "normalise", "pitchyaw_to_vector", "redirected", "render_weights", "run", "train",
+    "train_estimator", "train_full", "vector_to_pitchyaw",
+]  # fmt: skip

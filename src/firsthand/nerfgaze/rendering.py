@@ -59,7 +59,7 @@ def between_shells(
     Returns:
         points (R, S, 3) in mm, spacings (R, S) in cm, and whether a ray meets the outer ellipsoid (R,).
     """
-    centre, radii = torch.tensor(SKULL), torch.tensor(SKULL_RADII)
+    centre, radii = origin.new_tensor(SKULL), origin.new_tensor(SKULL_RADII)
     o, d = origin.unsqueeze(1), direction.unsqueeze(1)
     near, meets = (part[:, 0] for part in ellipsoid(o, d, centre, OUTER * radii))
     inner, stops = (part[:, 0] for part in ellipsoid(o, d, centre, INNER * radii))
@@ -68,10 +68,10 @@ def between_shells(
     middle = -(scaled_o * scaled_d).sum(-1) / (scaled_d * scaled_d).sum(-1)
     near = torch.where(meets, near, middle)
     end = torch.where(stops, inner, 2 * middle - near)
-    edges = torch.linspace(0, 1, count + 1)
+    edges = torch.linspace(0, 1, count + 1, device=origin.device)
     at = (edges[:-1] + edges[1:]) / 2
     if generator is not None:
-        at = at + (torch.rand(len(origin), count, generator=generator) - 0.5) / count
+        at = at + (torch.rand(len(origin), count, generator=generator).to(origin.device) - 0.5) / count
     length = (end - near).unsqueeze(-1)
     points = o + (near.unsqueeze(-1) + length * at).unsqueeze(-1) * d
     step = length / count * torch.linalg.vector_norm(direction, dim=-1, keepdim=True) / 10

@@ -46,13 +46,14 @@ class Pixels:
 
     Args:
         data: pictures. people: numbers of the people, in the order of their codes.
+        grow: pixels beside the head that count as well; 0 where the background is not white.
     """
 
-    def __init__(self, data: Heads, people: list[int]) -> None:
+    def __init__(self, data: Heads, people: list[int], grow: int = 3) -> None:
         self.data, self.size = data, data.images.shape[-1]
         self.person = torch.tensor([people.index(int(n)) for n in data.person])
         self.between = data.identity[:, BETWEEN]
-        self.everywhere = _places(data.head, 3)
+        self.everywhere = _places(data.head, grow)
         self.eyes = _places(data.eyes, 1)
         self.origins, self.directions = head_rays(data.pose, self.size)
 
@@ -102,7 +103,7 @@ def train(recipe: Recipe, data: Heads, seed: int) -> tuple[HeadModel, list[float
 
 def fit(
     model: HeadModel, data: Heads, *, steps: int = 300, rays: int = 384, lr: float = 2e-2, on_eyes: float = 1 / 3,
-    gaze: Tensor | None = None, seed: int = 0,
+    gaze: Tensor | None = None, grow: int = 3, seed: int = 0,
 ) -> Codes:  # fmt: skip
     """Codes of pictures of people that the model has not seen, networks frozen; one identity a person.
 
@@ -111,13 +112,13 @@ def fit(
         data: pictures, of which gaze is not looked at where `gaze` is given.
         steps, rays: of the search. lr: of Adam; it falls to a tenth. on_eyes: as `Recipe`.
         gaze: what is believed of the gaze (N, 2), and searched further; None: it is known.
-        seed: of the rays.
+        grow: see `Pixels`. seed: of the rays.
 
     Returns:
         Codes, a row a picture.
     """
     people = sorted({int(n) for n in data.person})
-    pixels, generator = Pixels(data, people), torch.Generator().manual_seed(seed)
+    pixels, generator = Pixels(data, people, grow), torch.Generator().manual_seed(seed)
     start = [model.identity.mean(0), model.expression.mean(0), model.light.mean(0)]
     counts = (len(people), len(data), len(data))
     found = [s.repeat(n, 1).clone().requires_grad_() for s, n in zip(start, counts, strict=True)]

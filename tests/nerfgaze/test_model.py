@@ -1,0 +1,263 @@
+"""Fields, rays and models: known values, published sizes, and what must not change."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from firsthand.data.heads import SKULL, SKULL_RADII, heads, rays
+from firsthand.errors import UserError
+from firsthand.nerfgaze import estimator as est
+from firsthand.nerfgaze import measures
+from firsthand.nerfgaze.experiment import PRESETS, run, with_data
+from firsthand.nerfgaze.fields import FaceField, Renderer
+from firsthand.nerfgaze.full import FullRecipe, in_head
+from firsthand.nerfgaze.model import COMPOSE, EYES, Codes, HeadModel, Sizes
+from firsthand.nerfgaze.rendering import INNER, OUTER, between_shells, compose, encode, render_weights
+from firsthand.nerfgaze.synthesis import drawn, redirected
+from firsthand.nerfgaze.training import Pixels, Recipe, fit, train
+
+SMALL = Sizes(face=8, eye=8)
+
+
+def _generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _codes(count: int, between: float = 62.0) -> Codes:
+    g = _generator()
+    return Codes(
+        torch.randn(count, 8, generator=g), torch.randn(count, 2, generator=g), torch.randn(count, 4, generator=g),
+        0.4 * torch.randn(count, 2, generator=g), torch.full((count,), between),
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------ rendering
+
+
+def test_weights_of_the_worked_ray() -> None:
+    sigma, delta = measures.RAY
+    weights = render_weights(sigma, delta)
+    assert weights.tolist() == pytest.approx([0, 0.2212, 0.4923, 0.2477, 0.0245], abs=5e-5)
+    by_hand, left = [], 1.0
+    for s, d in zip(sigma.tolist(), delta.tolist(), strict=True):
+        alpha = 1 - np.exp(-s * d)
+        by_hand.append(left * alpha)
+        left *= 1 - alpha
+    assert weights.tolist() == pytest.approx(by_hand, abs=1e-12)
+    assert float(weights.sum()) == pytest.approx(1 - 0.01426, abs=1e-5)
+
+
+def test_weights_are_nerfstudios_formula_and_have_gradients() -> None:
+    sigma = (5 * torch.rand(7, 9, generator=_generator(), dtype=torch.float64)).requires_grad_()
+    delta = torch.rand(7, 9, generator=_generator(1), dtype=torch.float64)
+    alphas = 1 - torch.exp(-sigma * delta)
+    before = torch.cumprod(torch.cat([torch.ones(7, 1, dtype=torch.float64), 1 - alphas[:, :-1]], 1), 1)
+    assert torch.allclose(render_weights(sigma, delta), alphas * before)
+    assert torch.autograd.gradcheck(render_weights, (sigma, delta))
+
+
+def test_a_lid_hides_an_eye_only_where_densities_add_up() -> None:
+    assert measures.lid() == pytest.approx((0.5229, 0.8919), abs=5e-5)
+
+
+def test_where_one_field_is_empty_the_other_is_seen() -> None:
+    sigma, feature = compose(torch.tensor([0.0, 2.0]), torch.ones(2, 3), torch.tensor([3.0, 0.0]), torch.zeros(2, 3))
+    assert sigma.tolist() == [3, 2]
+    assert feature[:, 0].tolist() == pytest.approx([0, 1], abs=1e-6)
+
+
+def test_encoding_has_no_pi() -> None:
+    found = encode(torch.tensor([[0.3, -1.0]]), 3)
+    assert found.shape == (1, 2 * 7)
+    assert float(found[0, 2]) == pytest.approx(np.sin(0.3))
+    assert float(found[0, 2 + 4]) == pytest.approx(np.sin(4 * 0.3))
+    assert float(found[0, 8 + 3]) == pytest.approx(np.cos(-2.0))
+
+
+def test_samples_lie_between_the_shells_and_fill_the_way() -> None:
+    origin, direction = rays(torch.tensor([[0.2, -0.3]]), 24)
+    origin, direction = origin[0].expand(24 * 24, -1), direction[0]
+    points, spacing, meets = between_shells(origin, direction, 12, _generator())
+    inside = ((points[meets] - torch.tensor(SKULL)) / torch.tensor(SKULL_RADII)).square().sum(-1).sqrt()
+    assert float(inside.max()) <= OUTER + 1e-3
+    assert float(inside.min()) >= INNER - 0.01
+    assert 0.3 < float(meets.float().mean()) < 1
+    steps = torch.linalg.vector_norm(points[meets][:, 1:] - points[meets][:, :-1], dim=-1) / 10  # cm
+    assert torch.allclose(steps.mean(1), spacing[meets][:, 0], rtol=0.2)
+
+
+# --------------------------------------------------------------------------------------------------- models
+
+
+def test_published_sizes() -> None:
+    with torch.device("meta"):
+        assert sum(p.numel() for p in FaceField().parameters()) == 1_517_057
+        assert Renderer()(torch.zeros(1, 256, 64, 64)).shape == (1, 3, 512, 512)
+
+
+def test_the_renderer_looks_no_further_than_its_blur() -> None:
+    torch.manual_seed(0)
+    net, x = Renderer(32, 4), torch.zeros(1, 32, 12, 12)
+    other = x.clone()
+    other[..., 6, 6] = 5
+    changed = (net(x) - net(other)).abs().amax((0, 1)) > 1e-7
+    rows = changed.any(1).nonzero()
+    assert rows.min() >= 4 * (6 - 2)
+    assert rows.max() < 4 * (7 + 2)
+
+
+@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize("how", COMPOSE)
+def test_every_model_renders(eyes: str, how: str) -> None:
+    torch.manual_seed(0)
+    model = HeadModel(2, 3, eyes=eyes, how=how, sizes=Sizes(face=8, eye=8, features=6 if how == "max" else 0))
+    images = model.picture(_codes(3), torch.zeros(3, 2), size=12)
+    assert images.shape == (3, 3, 12, 12)
+    assert torch.isfinite(images).all()
+
+
+def test_a_model_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="Unknown model"):
+        HeadModel(1, 1, eyes="glass")
+
+
+def _at_eye(model: HeadModel, codes: Codes, side: int, place: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return model._eye(place, codes, side)
+
+
+def test_an_eye_turns_with_its_gaze() -> None:
+    """A point that turns with the gaze keeps its density; the eye is a rigid body."""
+    from firsthand.data.directions import gaze_rotation
+
+    torch.manual_seed(0)
+    model, codes = HeadModel(1, 1, sizes=SMALL), _codes(5)
+    still = replace(codes, gaze=torch.zeros(5, 2))
+    place = 5 * torch.randn(5, 3, generator=_generator())
+    mirrored = codes.gaze * torch.tensor([1.0, 1.0])
+    turned = torch.einsum("nij,nj->ni", gaze_rotation(mirrored), place)
+    assert torch.allclose(_at_eye(model, codes, -1, turned)[0], _at_eye(model, still, -1, place)[0], atol=1e-4)
+
+
+def test_the_right_eye_is_the_left_ones_mirror_image() -> None:
+    torch.manual_seed(0)
+    model, codes = HeadModel(1, 1, sizes=SMALL), _codes(4)
+    place = 5 * torch.randn(4, 3, generator=_generator())
+    flip = torch.tensor([-1.0, 1.0, 1.0])
+    other = replace(codes, gaze=codes.gaze * torch.tensor([1.0, -1.0]))
+    assert torch.allclose(_at_eye(model, codes, 1, place)[0], _at_eye(model, other, -1, place * flip)[0], atol=1e-5)
+
+
+def test_gaze_changes_nothing_far_from_the_eyes_unless_one_field_is_told() -> None:
+    torch.manual_seed(0)
+    codes = _codes(1)
+    other = replace(codes, gaze=-codes.gaze)
+    origin, direction = rays(torch.zeros(1, 2), 24)
+    far = (direction[0] * 600)[:, 1] > 40  # the mouth and below
+    for eyes in EYES:
+        model = HeadModel(1, 1, eyes=eyes, sizes=SMALL)
+        rows = torch.zeros(24 * 24, dtype=torch.long)
+        with torch.no_grad():
+            one, two = (model(origin[0].expand(24 * 24, -1), direction[0], c.pick(rows)) for c in (codes, other))
+        same = torch.equal(one[far], two[far])
+        assert same == (eyes != "single")
+
+
+def test_training_lowers_the_loss_and_repeats() -> None:
+    data = heads(0, 12, 3)
+    recipe = Recipe(steps=60, rays=192, sizes=Sizes(face=16, eye=16))
+    model, losses = train(recipe, data, 0)
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+    again = train(recipe, data, 0)[1]
+    assert losses == again
+    codes = fit(model, data.pick([0, 1]), steps=5, gaze=torch.zeros(2, 2))
+    assert codes.identity.shape == (2, 8)
+    assert not torch.equal(codes.gaze, torch.zeros(2, 2))
+
+
+def test_pixels_are_drawn_from_eyes_and_head_with_their_colours() -> None:
+    data = heads(0, 4, 2)
+    pixels = Pixels(data, [0, 1], grow=0)
+    picture, origin, direction, colour = pixels.draw(90, 1 / 3, _generator())
+    assert colour.shape == direction.shape == origin.shape == (90, 3)
+    ray = rays(data.pose, 48)[1]
+    for n in (0, 45, 89):
+        place = int((ray[picture[n]] == direction[n]).all(1).nonzero()[0])
+        assert torch.equal(data.images[picture[n]].flatten(1)[:, place], colour[n])
+        assert data.head[picture[n]].flatten()[place]
+
+
+def test_drawn_codes_lie_between_people() -> None:
+    codes = _codes(4)
+    made = drawn(codes, 50, _generator())
+    assert (made.identity >= codes.identity.min(0).values - 1e-6).all()
+    assert (made.identity <= codes.identity.max(0).values + 1e-6).all()
+
+
+def test_labels_of_renders_are_in_the_cameras_frame() -> None:
+    torch.manual_seed(0)
+    model, codes = HeadModel(1, 1, sizes=SMALL), _codes(3)
+    gaze, pose = 0.3 * torch.randn(3, 2, generator=_generator()), torch.zeros(3, 2)
+    assert torch.allclose(redirected(model, codes, gaze, pose, size=8).labels, gaze, atol=1e-5)
+    assert torch.allclose(redirected(model, codes, pose, gaze, size=8).labels, gaze, atol=1e-5)
+
+
+# ------------------------------------------------------------------------------------------------ estimators
+
+
+def test_an_estimator_learns_and_jitter_leaves_the_head_where_it_is() -> None:
+    data = heads(5, 48, 12)
+    labels = est.labels_of(data)
+    net = est.train_estimator(data.images, labels, steps=150, batch=32)
+    assert est.error(net, data.images, labels) < est.mean_error(labels, labels) / 2  # it can learn them by heart
+    shown = est.jittered(data.images, data.head, _generator())
+    ratio = (shown / data.images.clamp_min(1e-6)).masked_select(data.head.unsqueeze(1) & (data.images > 0.05))
+    assert est.EXPOSURE[0] - 1e-4 <= float(ratio.min()) < float(ratio.max()) <= est.EXPOSURE[1] + 1e-4
+
+
+# ------------------------------------------------------------------------------------------------ experiment
+
+
+def test_the_smallest_run_repeats() -> None:
+    first, again = (run(PRESETS["smoke"], device="cpu", progress=False) for _ in range(2))
+    assert first.to_json() == again.to_json()
+    assert first.arrays["made"].shape == (4, 3, 48, 48)
+
+
+def _xgaze(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    (folder / "train").mkdir(parents=True)
+    names = ["subject0000.h5", "subject0003.h5"]
+    for name in names:
+        with h5py.File(folder / "train" / name, "w") as content:
+            content["face_patch"] = rng.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+            content["face_gaze"], content["face_head_pose"] = rng.uniform(-0.5, 0.5, (2, 3, 2))
+    (folder / "train_test_split.json").write_text(json.dumps({"train": names}))
+    return folder
+
+
+def test_real_faces_train_the_full_model(tmp_path: Path) -> None:
+    tiny = FullRecipe(steps=2, grid=8, scale=2, samples=4, features=32, pictures=2)
+    config = replace(with_data(PRESETS["paper"], str(_xgaze(tmp_path))), full=tiny, out=None)
+    assert np.isfinite(run(config, device="cpu", progress=False).metrics["loss"])
+    with pytest.raises(UserError, match="ETH-XGaze"):
+        run(replace(config, data=str(tmp_path / "none")), device="cpu")
+    with pytest.raises(UserError, match="folder"):
+        with_data(config, str(tmp_path / "none"))
+
+
+def test_gaze_and_pose_of_real_labels_fit_together() -> None:
+    from firsthand.data.directions import gaze_rotation, pitchyaw_to_vector
+    from firsthand.data.gaze_sets import Gazes
+
+    labels = 0.4 * torch.randn(6, 2, generator=_generator(), dtype=torch.float64)
+    poses = 0.4 * torch.randn(6, 2, generator=_generator(1), dtype=torch.float64)
+    gaze, pose = in_head(Gazes(torch.zeros(6, 3, 2, 2), labels, poses, "a"))
+    back = torch.einsum("nij,nj->ni", gaze_rotation(pose), pitchyaw_to_vector(gaze))
+    assert torch.allclose(back.double(), pitchyaw_to_vector(labels), atol=1e-5)
