@@ -214,7 +214,7 @@ def test_labels_of_renders_are_in_the_cameras_frame() -> None:
 def test_an_estimator_learns_and_jitter_leaves_the_head_where_it_is() -> None:
     data = heads(5, 48, 12)
     labels = est.labels_of(data)
-    net = est.train_estimator(data.images, labels, steps=150, batch=32)
+    net = est.train_estimator(data.images, labels, steps=300, batch=32)
     assert est.error(net, data.images, labels) < est.mean_error(labels, labels) / 2  # it can learn them by heart
     shown = est.jittered(data.images, data.head, _generator())
     ratio = (shown / data.images.clamp_min(1e-6)).masked_select(data.head.unsqueeze(1) & (data.images > 0.05))

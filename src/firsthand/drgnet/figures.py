@@ -160,7 +160,8 @@ def render_erased(picture: int, erased: str) -> tuple[Figure, str]:
     one = fundus(ERASED_FROM[picture - 1], grade=3, without=without)
     _, grading = _graded(one)
     left = replace(one.findings, **{FIELDS[kind]: NONE[kind] for kind in without}).grade  # type: ignore[arg-type]
-    fig, axes = plt.subplots(1, 4, figsize=(12.4, 3.3), gridspec_kw={"width_ratios": (1, 1, 0.7, 0.8)})
+    fig, grid = plt.subplots(2, 2, figsize=(7.2, 6.4))
+    axes = grid.ravel()
     _picture(axes[0], one.image, f"without {erased}" if erased != "nothing" else "as it is")
     _looked(axes[1], one, grading)
     shares = grading.shares[0].numpy() if grading.shares is not None else np.zeros(len(KINDS))
@@ -188,7 +189,7 @@ def render_camera(camera: float, way: str) -> tuple[Figure, str]:
     fig, axes = plt.subplots(1, 3, figsize=(11.0, 3.5))
     _picture(axes[0], one.image, "the picture")
     axes[1].imshow(bits[line, at].numpy(), cmap="inferno", vmin=0, vmax=255)
-    axes[1].set_title("doubt about the most doubtful lesion (bits)")
+    axes[1].set_title("largest doubt (bits)")
     bare(axes[1])
     for number, name in enumerate(WAYS):
         axes[2].plot(
@@ -196,7 +197,7 @@ def render_camera(camera: float, way: str) -> tuple[Figure, str]:
         )
     axes[2].axvline(camera, color=FAINT, linewidth=1)
     axes[2].set_xlabel("from camera A to B")
-    axes[2].set_title("mean average precision")
+    axes[2].set_title("precision")
     axes[2].legend(fontsize=8)
     return fig, f"Camera {camera:g}, {way}: mean average precision {float(precision[line, at]):.3f}."
 
