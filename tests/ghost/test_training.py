@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from firsthand.data.aerial import CLASSES, scene
 from firsthand.data.vedai import write_vedai
 from firsthand.errors import UserError
-from firsthand.ghost import runs
+from firsthand.ghost import measures, runs
+from firsthand.ghost.bits import layer_sigmas
 from firsthand.ghost.detector import Detector, convolutions
 from firsthand.ghost.experiment import PRESETS, run, with_data
 from firsthand.ghost.export import export_int8
@@ -125,8 +127,27 @@ def test_allocations_of_the_evidence(monkeypatch):
     assert sorted(dealt.values()) == sorted(small.values())
     assert dealt != small
     assert runs.model_size_mb(model, dealt) == pytest.approx(runs.model_size_mb(model, small), rel=0.03)
+    reversed_bits = runs.allocation("reversed", 900)
+    assert 0.9 < runs.model_size_mb(model, reversed_bits) / runs.model_size_mb(model, runs.FEW) <= 1
+    sigmas = layer_sigmas(model)
+    for bits, sign in ((small, 1), (reversed_bits, -1)):
+        assert sign * spearmanr(list(bits.values()), [sigmas[name] for name in bits]).statistic > 0.6
     with pytest.raises(ValueError, match="Unknown allocation"):
         runs.allocation("odd", 900)
+
+
+def test_bits_upside_down():
+    assert runs.turned({"a": 2, "b": 8, "c": 5, "d": 5}) == {"a": 8, "b": 2, "c": 5, "d": 5}
+
+
+def test_how_near_the_formula_is(monkeypatch):
+    bits = {"a": 3, "b": 4, "c": 6, "d": 7}
+    monkeypatch.setattr(measures, "floor", lambda seed: None)
+    monkeypatch.setattr(measures, "teacher", lambda seed: None)
+    monkeypatch.setattr(measures, "layer_sigmas", lambda model: dict.fromkeys(bits, 1.0))
+    monkeypatch.setattr(measures, "_spread", lambda model: [(1.0, bits), (1.0, {"a": 4, "b": 4, "c": 4, "d": 4})])
+    monkeypatch.setattr(measures, "bits_closed_form", lambda sigma, threshold: 4)
+    assert [measures.formula_near(gap, 0)[0] for gap in (0, 1, 2)] == [5 / 8, 6 / 8, 7 / 8]
 
 
 def test_the_smallest_run_repeats():

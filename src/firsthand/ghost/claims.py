@@ -60,6 +60,14 @@ CLAIMS: list[Claim] = [
            source="code", unit="bits", target=7.5, repeats_within=0.1),
     _claim("bits-formula", m.exact_share, sentence="A formula of the weights' deviation alone gives the same bits more often than the commonest number does.",
            metric="share of layers with the same bits, at 3 to 6 bits in the mean", unit="share", repeats_within=0.05),
+    *(
+        _claim(f"bits-formula-{name}", partial(m.formula_near, gap), sentence=sentence, metric="share of layers, at 3 to 6 bits in the mean", unit="share", target=target,
+               repeats_within=0.05)
+        for name, gap, target, sentence in (
+            ("exact", 0, 0.7, "That formula names the bits of seven layers in ten exactly."),
+            ("near", 1, 0.95, "It is within one bit in nineteen layers of twenty."),
+        )
+    ),
     _claim("bits-shallow", partial(m.shallow, True), sentence="Layers with large maps get more bits.", metric="rank correlation of bits and map size", source="paper",
            unit="1", target=0.5, repeats_within=0.1),
     _claim("bits-fresh", partial(m.shallow, False), sentence="They do so before any training as well.", metric="the same, fresh weights", unit="1", target=0.5,
@@ -76,10 +84,14 @@ CLAIMS: list[Claim] = [
     *(
         _claim(f"hybrid-{kind}-ratio", partial(m.sizes, kind), sentence=f"{words} within three hundredths of it.", metric="size over that of uniform bits", unit="ratio",
                rule="within", target=1.0, tolerance=0.03, repeats_within=0.02)
-        for kind, words in (("size", "Its size is"), ("permuted", "The size of the same bits dealt out at random is"), ("fresh", "That of bits chosen before training is"))
+        for kind, words in (
+            ("size", "Its size is"), ("permuted", "The size of the same bits dealt out at random is"), ("fresh", "That of bits chosen before training is"),
+            ("reversed", "That of the rule upside down is"),
+        )
     ),
     _claim("hybrid-permuted", partial(m.hybrid, "size", "permuted"), sentence="It is better than the same bits dealt out at random.", metric="precision"),
     _claim("hybrid-fresh", partial(m.hybrid, "size", "fresh"), sentence="It is better than bits chosen from the weights before training.", metric="precision"),
+    _claim("hybrid-reversed", partial(m.hybrid, "size", "reversed"), sentence="It is better than the rule upside down, which gives most bits where it gave fewest.", metric="precision"),
     # --------------------------------------------------------------------------------------------- conversion
     _claim("convert-released", partial(m.converted, False, True), sentence="Clipped at 1 as released, a network trained without the clip is lost on conversion to 8 bits.",
            metric="precision over full precision, batch norm measured anew", source="code", unit="ratio", rule="at_most", target=0.1, repeats_within=0.05),

@@ -110,6 +110,21 @@ def exact_share(seed: int) -> Value:
     return float(np.mean(ours)), float(np.mean(mode))
 
 
+def formula_near(gap: int, seed: int) -> Value:
+    """Share of layers whose bits are the closed form's give or take `gap`, mean over thresholds."""
+    floor(seed)
+    sigmas = layer_sigmas(teacher(seed))
+    return float(
+        np.mean(
+            [
+                abs(count - bits_closed_form(sigmas[name], threshold=threshold)) <= gap
+                for threshold, bits in _spread(teacher(seed))
+                for name, count in bits.items()
+            ]
+        )
+    ), None
+
+
 def _map_sizes(model: Detector) -> np.ndarray:
     macs, convs = conv_macs(model, SIZE), convolutions(model)
     return np.array([macs[name] / convs[name].weight.numel() for name in convs])

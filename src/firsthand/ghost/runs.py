@@ -123,17 +123,26 @@ def ranges(seed: int) -> dict[str, float]:
 Price = Callable[[Mapping[str, int]], float]
 
 
-def hybrid_within(weights: Detector, cost: float, price: Price) -> dict[str, int]:
-    """Hybrid quantisation of some weights at the smallest threshold whose bits cost no more; by bisection."""
+def turned(bits: Mapping[str, int]) -> dict[str, int]:
+    """The same bits upside down: the layer with most gets fewest; among equals the earlier one gets more."""
+    found = dict(zip(sorted(bits, key=bits.__getitem__), sorted(bits.values(), reverse=True), strict=True))
+    return {name: found[name] for name in bits}
+
+
+def hybrid_within(
+    weights: Detector, cost: float, price: Price, deal: Callable[[dict[str, int]], dict[str, int]] = dict
+) -> dict[str, int]:
+    """Hybrid quantisation of some weights, its bits dealt anew, at the smallest threshold that costs no more; by
+    bisection."""
     errors = kmeans_errors(weights)
     low, high = -6.0, 8.0  # powers of ten
     for _ in range(30):
         middle = (low + high) / 2
-        if price(bits_within(errors, 10**middle)) <= cost:
+        if price(deal(bits_within(errors, 10**middle))) <= cost:
             high = middle
         else:
             low = middle
-    return bits_within(errors, 10**high)
+    return deal(bits_within(errors, 10**high))
 
 
 @shared
@@ -143,7 +152,8 @@ def allocation(kind: str, seed: int) -> dict[str, int]:
     Args:
         kind: "8" and other numbers: all layers alike; "size": hybrid quantisation at no more than the size of FEW bits;
             "operations": at no more than its bit-operations along the graph; "fresh": as "size", but of the weights
-            before training; "permuted": the bits of "size" dealt out at random until the size is the same.
+            before training; "permuted": the bits of "size" dealt out at random until the size is the same; "reversed":
+            as "size", but `turned`.
         seed: of the teacher, and of the deal.
     """
     model = teacher(seed)
@@ -153,9 +163,9 @@ def allocation(kind: str, seed: int) -> dict[str, int]:
     if kind == "operations":
         price = partial(bit_operations, model, image_size=SIZE, order="graph")
         return hybrid_within(model, price(FEW), price)  # type: ignore[arg-type]
-    if kind in ("size", "fresh"):
-        weights = model if kind == "size" else new_detector(seed, pictures("train", seed))
-        return hybrid_within(weights, size(FEW), size)
+    if kind in ("size", "fresh", "reversed"):
+        weights = new_detector(seed, pictures("train", seed)) if kind == "fresh" else model
+        return hybrid_within(weights, size(FEW), size, turned if kind == "reversed" else dict)
     if kind != "permuted":
         raise ValueError(f"Unknown allocation {kind!r}.")
     return _dealt(allocation("size", seed), size, np.random.default_rng([seed, 5]))
