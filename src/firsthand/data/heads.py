@@ -127,7 +127,8 @@ def heads(seed: int, count: int, people: int, world: World = SOURCE, *, size: in
     back = rng.uniform(0.1, 0.9, count) if world.grey else np.ones(count)
     numbers = [torch.from_numpy(a).float() for a in (gaze, pose, codes, expression, light, back)]
     images, eyes, head = render(*numbers, size=size)
-    return Heads(images, eyes, head, *numbers[:2], torch.from_numpy(who + world.first), *numbers[2:5])
+    person_of = torch.from_numpy(who + world.first)
+    return Heads(images, eyes, head, numbers[0], numbers[1], person_of, numbers[2], numbers[3], numbers[4])
 
 
 def redrawn(data: Heads, *, gaze: Tensor | None = None, pose: Tensor | None = None, back: float = 1.0) -> Heads:
@@ -191,8 +192,8 @@ def render(
         images (N, 3, size, size), masks of eyes and of the head (N, size, size).
     """
     parts = [
-        _traced(*(part[k : k + BATCH] for part in (gaze, pose, identity, expression, light, back)), size, samples)
-        for k in range(0, len(gaze), BATCH)
+        _traced(gaze[k], pose[k], identity[k], expression[k], light[k], back[k], size, samples)
+        for k in (slice(start, start + BATCH) for start in range(0, len(gaze), BATCH))
     ]
     images, eyes, head = (torch.cat(part) for part in zip(*parts, strict=True))
     return images, eyes > 0.5, head > 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -137,7 +138,7 @@ def _moved(character: str, font: int, by: float) -> Tensor:
     """The picture where all moves of both connections are multiplied."""
     model = film.shipped_model()
     generator = model.generator
-    heads = [skip.offsets.conv for skip in generator.skips.values()]  # type: ignore[union-attr]
+    heads: list[Any] = [skip.offsets.conv for skip in generator.skips.values()]  # type: ignore[union-attr]
     kept = [(head.weight.clone(), head.bias.clone()) for head in heads]
     for head in heads:
         head.weight[: 2 * len(head.weight) // 3] *= by

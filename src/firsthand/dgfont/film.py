@@ -59,7 +59,8 @@ def main() -> None:
     }
     for variant in MAPS:
         tensors[f"map.{variant}"] = style_map(runs.model_of(SEED, variant).encoder)
-    reader, quality = evaluation.reader_of(SEED), {}
+    reader = evaluation.reader_of(SEED)
+    quality: dict[str, float] = {}
     for name, seen in (("seen", True), ("unseen", False)):
         task = Task.of(glyphs, seen=seen)
         made = evaluation.generate(model, glyphs, task)

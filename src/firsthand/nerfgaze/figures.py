@@ -41,13 +41,9 @@ def _arrows(ax: plt.Axes, gaze: Tensor, pose: Tensor, between: float, size: int)
     direction = -(turn @ gaze_rotation(gaze))[:, 2]
     for side in (-1, 1):
         eye = turn @ torch.tensor([side * between / 2, EYE_Y, EYE_Z]) + torch.tensor([0.0, 0.0, 600.0])
-        ends = [p[:2] / p[2] * FOCAL * size + size / 2 for p in (eye, eye + 70 * direction)]
-        ax.annotate(
-            "",
-            ends[1].tolist(),
-            ends[0].tolist(),
-            arrowprops={"arrowstyle": "->", "color": PALETTE[1], "linewidth": 1.8},
-        )
+        ends = [(p[:2] / p[2] * FOCAL * size + size / 2).tolist() for p in (eye, eye + 70 * direction)]
+        begin, end = (ends[0][0], ends[0][1]), (ends[1][0], ends[1][1])
+        ax.annotate("", end, begin, arrowprops={"arrowstyle": "->", "color": PALETTE[1], "linewidth": 1.8})
 
 
 def _made(codes: Codes, gaze: Tensor, pose: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ class FullHead(nn.Module):
 
         face = self.face(points / UNIT, along(shape), along(look))
         eyes = self._eyes(points, identity[of], look, gaze[of])
-        sigma, feature = compose(*face, *eyes)
+        sigma, feature = compose(face[0], face[1], eyes[0], eyes[1])
         weights = render_weights(sigma, spacing)
         seen = torch.einsum("rs,rsc->rc", weights, feature)
         behind = self.behind.T.repeat(len(person), 1)
@@ -122,7 +122,7 @@ def read_people(folder: str | Path, count: int) -> list[Gazes]:
     found = []
     for file in xgaze_files(folder):
         whole = read_xgaze(file, None)
-        one = Gazes(*(part[:count] for part in (whole.images, whole.gaze, whole.pose)), whole.person)
+        one = Gazes(whole.images[:count], whole.gaze[:count], whole.pose[:count], whole.person)
         if one.gaze.isnan().any():
             raise UserError(f"{file.name} has no gaze; people to train on need theirs.")
         found.append(one)

@@ -31,7 +31,7 @@ KINDS: dict[str, tuple[float, dict[str, object]]] = {
     "max": (WIDE, {"sizes": FEATURES, "how": "max"}),
 }  # fmt: skip
 REQUESTS = 240
-JUDGED, JUDGE = 8000, {"steps": 2200, "batch": 64}  # pictures, and how, the independent judge is trained on
+JUDGED, JUDGE_STEPS = 8000, 2200  # pictures and steps that the independent judge is trained on
 LABELLED, MADE, TARGETS = 500, 1000, 500  # pictures: with labels, rendered, and of the other world
 UNLABELLED, EACH = 100, 8  # target pictures without labels, and renders of each
 STEPS = 700  # of an estimator
@@ -79,7 +79,7 @@ def judge(seed: int) -> est.Estimator:
     """An estimator that took no part in any training: other people, wider gaze."""
     world = people(seed, World(gaze=0.75, pose=0.4, first=2000))
     data = heads(100 * seed + 5, JUDGED, 400, world)
-    return est.train_estimator(data.images, est.labels_of(data), seed=seed, **JUDGE)
+    return est.train_estimator(data.images, est.labels_of(data), seed=seed, steps=JUDGE_STEPS)
 
 
 # ---------------------------------------------------------------------------------------------- redirection
