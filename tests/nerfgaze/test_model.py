@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from firsthand.data.heads import SKULL, SKULL_RADII, heads, rays
+from firsthand.data.heads import SKULL, SKULL_RADII, TARGET, heads, rays
 from firsthand.errors import UserError
 from firsthand.nerfgaze import estimator as est
-from firsthand.nerfgaze import measures
+from firsthand.nerfgaze import measures, runs
 from firsthand.nerfgaze.experiment import PRESETS, run, with_data
 from firsthand.nerfgaze.fields import FaceField, Renderer
 from firsthand.nerfgaze.full import FullRecipe, in_head
 from firsthand.nerfgaze.model import COMPOSE, EYES, Codes, HeadModel, Sizes
 from firsthand.nerfgaze.rendering import INNER, OUTER, between_shells, compose, encode, render_weights
-from firsthand.nerfgaze.synthesis import drawn, redirected
+from firsthand.nerfgaze.synthesis import Labelled, mixed, mixed_heads, mixture, redirected
 from firsthand.nerfgaze.training import Pixels, Recipe, fit, train
 
 SMALL = Sizes(face=8, eye=8)
@@ -118,8 +118,9 @@ def test_the_renderer_looks_no_further_than_its_blur() -> None:
 def test_every_model_renders(eyes: str, how: str) -> None:
     torch.manual_seed(0)
     model = HeadModel(2, 3, eyes=eyes, how=how, sizes=Sizes(face=8, eye=8, features=6 if how == "max" else 0))
-    images = model.picture(_codes(3), torch.zeros(3, 2), size=12)
+    images, head = model.picture(_codes(3), torch.zeros(3, 2), size=12)
     assert images.shape == (3, 3, 12, 12)
+    assert head.shape == (3, 12, 12)
     assert torch.isfinite(images).all()
 
 
@@ -152,6 +153,22 @@ def test_the_right_eye_is_the_left_ones_mirror_image() -> None:
     flip = torch.tensor([-1.0, 1.0, 1.0])
     other = replace(codes, gaze=codes.gaze * torch.tensor([1.0, -1.0]))
     assert torch.allclose(_at_eye(model, codes, 1, place)[0], _at_eye(model, other, -1, place * flip)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("features", [0, 6])
+def test_light_falls_on_the_place_and_is_neither_turned_nor_mirrored(features: int) -> None:
+    """Looking the other way must not change what the lamp does to one place of a blank eye."""
+    torch.manual_seed(0)
+    model = HeadModel(1, 1, sizes=Sizes(face=8, eye=8, features=features))
+    for layer in (*model.eye.layers, model.eye.feature):  # blank: the same everywhere in its own frame
+        torch.nn.init.zeros_(layer.weight)
+    codes, place = _codes(6), 5 * torch.randn(6, 3, generator=_generator())
+    codes.gaze = 2 * codes.gaze
+    colours = [_at_eye(model, c, 1, place)[1] for c in (codes, replace(codes, gaze=-codes.gaze))]
+    assert torch.allclose(*colours, atol=1e-5)
+    assert torch.allclose(_at_eye(model, codes, 1, place)[1], _at_eye(model, codes, -1, place)[1], atol=1e-5)
+    flip = torch.tensor([-1.0, 1.0, 1.0])
+    assert not torch.allclose(_at_eye(model, codes, 1, place * flip)[1], colours[0], atol=1e-5)
 
 
 def test_gaze_changes_nothing_far_from_the_eyes_unless_one_field_is_told() -> None:
@@ -193,9 +210,13 @@ def test_pixels_are_drawn_from_eyes_and_head_with_their_colours() -> None:
         assert data.head[picture[n]].flatten()[place]
 
 
-def test_drawn_codes_lie_between_people() -> None:
-    codes = _codes(4)
-    made = drawn(codes, 50, _generator())
+def test_mixed_codes_lie_between_people_and_the_same_people_can_be_drawn() -> None:
+    codes, data = _codes(4), heads(0, 4, 4)
+    of = mixture(4, 50, _generator())
+    made = mixed(codes, of)
+    true = mixed_heads(data, of, data.gaze[of.first], data.pose[of.first])
+    assert torch.allclose(true.identity, torch.lerp(data.identity[of.first], data.identity[of.second], of.way))
+    assert torch.equal(true.light, data.light[of.light])
     assert (made.identity >= codes.identity.min(0).values - 1e-6).all()
     assert (made.identity <= codes.identity.max(0).values + 1e-6).all()
 
@@ -217,8 +238,44 @@ def test_an_estimator_learns_and_jitter_leaves_the_head_where_it_is() -> None:
     net = est.train_estimator(data.images, labels, steps=300, batch=32)
     assert est.error(net, data.images, labels) < est.mean_error(labels, labels) / 2  # it can learn them by heart
     shown = est.jittered(data.images, data.head, _generator())
+    kept = est.jittered(data.images, data.head, _generator(), torch.ones(len(data), 2))
+    inside = data.head.unsqueeze(1).expand_as(kept)
+    assert torch.equal(kept[inside], data.images[inside])
     ratio = (shown / data.images.clamp_min(1e-6)).masked_select(data.head.unsqueeze(1) & (data.images > 0.05))
     assert est.EXPOSURE[0] - 1e-4 <= float(ratio.min()) < float(ratio.max()) <= est.EXPOSURE[1] + 1e-4
+
+
+def test_batch_norm_can_be_measured_anew() -> None:
+    torch.manual_seed(0)
+    net, data = est.Estimator(), heads(6, 20, 4, TARGET)
+    found = est.renormed(net, data.images)
+    assert torch.equal(net[1].running_mean, torch.zeros(16))
+    assert torch.allclose(found[1].running_mean, found[0](data.images).mean((0, 2, 3)), atol=1e-4)
+    assert not found.training
+
+
+def test_requests_reach_as_far_as_they_say() -> None:
+    data = heads(0, 300, 3)
+    for where, gaze_most, pose_least, pose_most in (
+        ("trained", 0.25, 0.0, 0.35), ("between", 0.45, 0.0, 0.35), ("out", 0.6, 0.0, 0.35), ("turned", 0.25, 0.3, 0.5),
+    ):  # fmt: skip
+        rows, gaze, pose = runs.requests(0, data, where, 0.25)
+        assert len(rows) == len(gaze) == len(pose) == runs.REQUESTS
+        assert gaze_most - 0.02 < float(gaze.abs().max()) <= gaze_most + 1e-6
+        assert pose_least <= float(pose[:, 1].abs().min())
+        assert float(pose[:, 1].abs().max()) <= pose_most + 1e-6
+        if where == "out":
+            assert torch.allclose(gaze.abs().amax(1), torch.tensor(0.6))
+
+
+def test_wrong_labels_are_wrong_by_as_much_as_they_say() -> None:
+    made = Labelled(
+        torch.zeros(40, 3, 2, 2), torch.zeros(40, 2), torch.zeros(40, 2, 2, dtype=torch.bool), torch.ones(40, 2)
+    )
+    for how, ways in (("noisy", 40), ("biased", 1)):
+        found = runs.mislabelled(made, how, 0).labels
+        assert torch.allclose(runs.between(found, made.labels), torch.full((40,), runs.WRONG), rtol=0.02)
+        assert len({tuple(round(x, 4) for x in row) for row in found.tolist()}) == ways
 
 
 # ------------------------------------------------------------------------------------------------ experiment

@@ -148,15 +148,15 @@ def redrawn(data: Heads, *, gaze: Tensor | None = None, pose: Tensor | None = No
 # ------------------------------------------------------------------------------------------------- tracing
 
 
-def rays(pose: Tensor, size: int, *, samples: int = 1) -> tuple[Tensor, Tensor]:
+def rays(pose: Tensor, size: int, *, samples: int = 1, focal: float = FOCAL) -> tuple[Tensor, Tensor]:
     """Where rays begin and where they go, in the head's frame: (N, 1, 3) and (N, (samples size) ** 2, 3), of length one
     along the camera's z.
 
     Args:
-        pose: (N, 2). size: pixels a side. samples: a side of each pixel.
+        pose: (N, 2). size: pixels a side. samples: a side of each pixel. focal: length, in widths of the picture.
     """
     count = samples * size
-    at = ((torch.arange(count, device=pose.device) + 0.5) / count - 0.5) / FOCAL
+    at = ((torch.arange(count, device=pose.device) + 0.5) / count - 0.5) / focal
     y, x = torch.meshgrid(at, at, indexing="ij")
     directions = torch.stack([x, y, torch.ones_like(x)], -1).view(1, -1, 3)
     turn = gaze_rotation(pose)

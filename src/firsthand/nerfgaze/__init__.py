@@ -25,12 +25,12 @@ from firsthand.nerfgaze.geometry import (
 )
 from firsthand.nerfgaze.model import Codes, HeadModel, Sizes
 from firsthand.nerfgaze.rendering import between_shells, compose, encode, render_weights
-from firsthand.nerfgaze.synthesis import Labelled, drawn, redirected
+from firsthand.nerfgaze.synthesis import Labelled, Mixture, mixed, mixture, redirected
 from firsthand.nerfgaze.training import Recipe, fit, train
 
 __all__ = [
     "CLAIMS", "PRESETS", "Codes", "Config", "Estimator", "FaceField", "Field", "FullHead", "FullRecipe", "HeadModel",
-    "Labelled", "Recipe", "Renderer", "Sizes", "angular_error", "between_shells", "compose", "drawn", "encode", "fit",
-    "gaze_rotation", "normalise", "pitchyaw_to_vector", "redirected", "render_weights", "run", "train",
-    "train_estimator", "train_full", "vector_to_pitchyaw",
+    "Labelled", "Mixture", "Recipe", "Renderer", "Sizes", "angular_error", "between_shells", "compose", "encode",
+    "fit", "gaze_rotation", "mixed", "mixture", "normalise", "pitchyaw_to_vector", "redirected", "render_weights",
+    "run", "train", "train_estimator", "train_full", "vector_to_pitchyaw",
 ]  # fmt: skip

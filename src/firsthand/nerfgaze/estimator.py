@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,7 +30,7 @@ def labels_of(data: Heads) -> Tensor:
 
 def train_estimator(
     images: Tensor, labels: Tensor, *, steps: int = 600, batch: int = 64, lr: float = 2e-3, seed: int = 0,
-    start: Estimator | None = None, jitter: Tensor | None = None,
+    start: Estimator | None = None, jitter: Tensor | None = None, gain: Tensor | None = None,
 ) -> Estimator:  # fmt: skip
     """Train on pictures (N, 3, s, s) and angles (N, 2), by the mean absolute error.
 
@@ -38,6 +40,7 @@ def train_estimator(
         seed: of weights and batches.
         start: an estimator to go on from; it stays as it is.
         jitter: bool (N, s, s), the head: each time a picture is drawn its exposure and its background are drawn anew.
+        gain: (N, 2), between which factors the exposure of each is drawn; None: EXPOSURE.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -52,7 +55,7 @@ def train_estimator(
         rows = torch.randint(len(images), (batch,), generator=generator)
         shown = images[rows]
         if jitter is not None:
-            shown = jittered(shown, jitter[rows], generator)
+            shown = jittered(shown, jitter[rows], generator, None if gain is None else gain[rows])
         loss = (net(shown) - labels[rows]).abs().mean()
         optimizer.zero_grad()
         loss.backward()
@@ -64,11 +67,25 @@ def train_estimator(
 EXPOSURE = (0.15, 1.0)
 
 
-def jittered(images: Tensor, head: Tensor, generator: torch.Generator) -> Tensor:
+def jittered(images: Tensor, head: Tensor, generator: torch.Generator, gain: Tensor | None = None) -> Tensor:
     """The same pictures, each with an exposure of its own and before a grey of its own; head: bool (N, s, s)."""
     draw = torch.rand(len(images), 2, generator=generator)
-    gain = EXPOSURE[0] + (EXPOSURE[1] - EXPOSURE[0]) * draw[:, 0]
-    return torch.where(head.unsqueeze(1), images * gain[:, None, None, None], draw[:, 1, None, None, None])
+    low, high = (images.new_tensor(EXPOSURE).expand(len(images), 2) if gain is None else gain).unbind(1)
+    factor = low + (high - low) * draw[:, 0]
+    return torch.where(head.unsqueeze(1), images * factor[:, None, None, None], draw[:, 1, None, None, None])
+
+
+def renormed(net: Estimator, images: Tensor) -> Estimator:
+    """A copy whose batch norm has the statistics of these pictures: adaptation in a second, without any model."""
+    found = copy.deepcopy(net).train()
+    norms = [layer for layer in found if isinstance(layer, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # type: ignore[assignment]  # a plain mean
+    with torch.no_grad():
+        for part in images.split(50):
+            found(part)
+    return found.eval()
 
 
 @torch.no_grad()

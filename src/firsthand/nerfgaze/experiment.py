@@ -13,19 +13,19 @@ import numpy as np
 import torch
 
 from firsthand.data.directions import angular_error, pitchyaw_to_vector
-from firsthand.data.heads import heads, redrawn
+from firsthand.data.heads import Heads, heads, redrawn
 from firsthand.errors import UserError
 from firsthand.kit.results import Result
 from firsthand.kit.training import accelerator_for
 from firsthand.nerfgaze import estimator as est
 from firsthand.nerfgaze import runs
-from firsthand.nerfgaze.claims import CLAIMS
+from firsthand.nerfgaze.claims import CLAIMS, CURVES
 from firsthand.nerfgaze.full import FullRecipe, read_people, train_full
 from firsthand.nerfgaze.model import Sizes
 from firsthand.nerfgaze.synthesis import asked, redirected
 from firsthand.nerfgaze.training import Recipe, train
 
-__all__ = ["CLAIMS", "PRESETS", "Config", "run", "with_data"]
+__all__ = ["CLAIMS", "CURVES", "PRESETS", "Config", "book_data", "run", "with_data"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ PRESETS = {
 }  # fmt: skip
 
 
+def book_data(config: Config, seed: int) -> Heads:
+    """The drawn heads that a run learns."""
+    return heads(100 * seed + 8, config.pictures, config.people, runs.people(seed, runs.SOURCE))
+
+
 def with_data(config: Config, path: str) -> Config:
     """The same experiment on a folder of ETH-XGaze."""
     if not Path(path).is_dir():
@@ -88,10 +93,10 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     begin = time.perf_counter()
     if config.data:
         return _real(config, seed, device, progress, begin)
-    data = heads(100 * seed + 7, config.pictures, config.people, runs.people(seed, runs.SOURCE))
-    others = runs.people(seed, runs.World(gaze=0.75, pose=0.4, first=2000))
-    known = heads(100 * seed + 8, config.judged, max(2, config.judged // 20), others)
-    judge = est.train_estimator(known.images, est.labels_of(known), steps=config.judge_steps, seed=seed)
+    data = book_data(config, seed)
+    others = runs.people(seed, runs.World(gaze=0.75, pose=0.65, first=2000))
+    known = heads(100 * seed + 9, config.judged, max(2, config.judged // 20), others)
+    judge = est.train_estimator(known.images, est.labels_of(known), steps=config.judge_steps, seed=50_000 + seed)
     model, losses = train(config.recipe, data, seed)
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(data), generator=generator)[: config.requests]

@@ -25,8 +25,10 @@ MIXED = (0.0, 0.25, 0.5, 0.75, 1.0)
 LIGHTS = (0, 7, 13, 22)  # pictures whose light is borrowed
 VIEWS = (((0.0, 0.4), (0.0, -0.3)), ((0.0, 0.0), (0.0, 0.0)), ((0.2, -0.4), (0.0, 0.3)))  # gaze and pose
 WAYS = (((0, -0.45), (0, 0.3)), ((0.2, 0.45), (0.1, 0)), ((-0.35, 0), (0, -0.3)), ((0.3, -0.3), (-0.15, 0.2)))
-SPOTS = {"an eye": (0.0, 0.0), "the lid above it": (0.0, -9.0), "the corner": (-13.5, 0.0), "the cheek": (0.0, 40.0)}
-WHOSE = dict(zip(("the source alone", "with renders", "with true pictures"), film.LESSONS, strict=True))
+SPOTS = {"an eye": (0.0, 0.0), "the lid above it": (0.0, -12.5), "the corner": (-13.5, 0.0), "the cheek": (0.0, 40.0)}
+WHOSE = dict(
+    zip(("the source alone", "it in any light", "that and renders", "true pictures"), film.LESSONS, strict=True)
+)
 
 
 def _picture(ax: plt.Axes, image: Tensor, title: str = "") -> None:
@@ -47,7 +49,7 @@ def _arrows(ax: plt.Axes, gaze: Tensor, pose: Tensor, between: float, size: int)
 
 
 def _made(codes: Codes, gaze: Tensor, pose: Tensor) -> Tensor:
-    return film.shipped_model().picture(replace(codes, gaze=gaze), pose, size=FINE)
+    return film.shipped_model().picture(replace(codes, gaze=gaze), pose, size=FINE)[0]
 
 
 def _truth(person: int, picture: int) -> Heads:

@@ -26,6 +26,7 @@ from firsthand.nerfgaze.rendering import between_shells, compose, render_weights
 
 IDENTITY, EXPRESSION, ALBEDO, LIGHT = 100, 79, 100, 27
 BETWEEN = 62.0  # mm between the eyes of the mean face, on which normalised data are centred
+FOCAL = 960 / 224  # of normalised pictures, in widths
 
 
 class FullHead(nn.Module):
@@ -43,19 +44,24 @@ class FullHead(nn.Module):
         self.grid, self.samples = grid, samples
         self.face = FaceField(features=features)
         self.eye = Field(
-            IDENTITY, ALBEDO + LIGHT, frequencies=8, width=128, depth=4, features=features, hidden=128
+            IDENTITY, ALBEDO + LIGHT + 3, frequencies=8, width=128, depth=4, features=features, hidden=128
         )  # fmt: skip
         self.renderer = Renderer(features, scale)
         self.behind = nn.Parameter(torch.ones(features, grid * grid))
         self.person = nn.Parameter(torch.zeros(people, IDENTITY + ALBEDO))
         self.picture = nn.Parameter(torch.zeros(pictures, EXPRESSION + LIGHT))
 
-    def forward(self, person: Tensor, picture: Tensor, gaze: Tensor, pose: Tensor) -> Tensor:
-        """People (N,) in pictures (N,), gaze in the head's frame and pose (N, 2) -> pictures (N, 3, s, s) in (0, 1)."""
-        origin, direction = rays(pose, self.grid)
+    def forward(
+        self, person: Tensor, picture: Tensor, gaze: Tensor, pose: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """People (N,) in pictures (N,), gaze in the head's frame and pose (N, 2) -> pictures (N, 3, s, s) in (0, 1).
+
+        generator: jitters the samples.
+        """
+        origin, direction = rays(pose, self.grid, focal=FOCAL)
         count = self.grid**2
         origin, direction = origin.expand(-1, count, -1).reshape(-1, 3), direction.reshape(-1, 3)
-        points, spacing, meets = between_shells(origin, direction, self.samples)
+        points, spacing, meets = between_shells(origin, direction, self.samples, generator)
         rows = meets.nonzero()[:, 0]
         of = rows // count
         identity, albedo = self.person[person].split([IDENTITY, ALBEDO], 1)
@@ -87,7 +93,8 @@ class FullHead(nn.Module):
             at, mirror = rows[0], points.new_tensor([-side, 1.0, 1.0])
             turned = gaze_rotation(gaze[at] * points.new_tensor([1.0, -side]))
             inner = torch.einsum("nji,nj->ni", turned, place[rows] * mirror)
-            density, found = self.eye(inner / REACH, identity[at], look[at])
+            lit = torch.cat([look[at], place[rows] / REACH], 1)  # light falls on the place, neither turned nor mirrored
+            density, found = self.eye(inner / REACH, identity[at], lit)
             sigma, feature = sigma.index_put(rows, density), feature.index_put(rows, found)
         return sigma, feature
 
@@ -156,7 +163,9 @@ def train_full(
         rows = share.take(epoch_indices(share.step, recipe.batch, len(images), seed))
         device = next(wrapped.parameters()).device
         rows_there = torch.as_tensor(np.asarray(rows), device=device)
-        made = wrapped(person.to(device)[rows_there], rows_there, gaze[rows].to(device), pose[rows].to(device))
+        made = wrapped(
+            person.to(device)[rows_there], rows_there, gaze[rows].to(device), pose[rows].to(device), share.generator()
+        )
         codes = model.person.square().mean() + model.picture.square().mean()
         return (made - images[rows].float().to(device) / 255).abs().mean() + recipe.code * codes
 

@@ -20,6 +20,7 @@ EYES = ("rotated", "fed", "single")
 COMPOSE = ("density", "max")
 REACH = 15.0  # mm around an eye's middle within which its field is asked
 UNIT = 100.0  # mm, of the face field's input
+MEAN_BETWEEN = 62.0  # mm between the eyes of a mean head
 SAMPLES = 20  # of a ray
 
 
@@ -79,16 +80,18 @@ class HeadModel(nn.Module):
             raise ValueError(f"Unknown model {eyes!r}, {how!r}: choose of {', '.join(EYES)} and {', '.join(COMPOSE)}.")
         sizes = sizes or Sizes()
         self.eyes, self.how, self.sizes = eyes, how, sizes
-        told = 3 if eyes == "single" else 0
-        count = sizes.features or 3
+        alone, count = eyes == "single", sizes.features or 3
+        told = 4 if alone else 0  # the gaze, and how far apart the eyes are
         self.face = Field(
-            sizes.identity + sizes.expression + told, sizes.light + sizes.identity + told, frequencies=6,
+            sizes.identity + sizes.expression + told, sizes.light + sizes.identity + told,
+            frequencies=8 if alone else 6,  # as fine as an eye field sees
             width=sizes.face, depth=3, features=count, hidden=32, density="softplus",
         )  # fmt: skip
         if eyes != "single":
             told = 3 if eyes == "fed" else 0
             self.eye = Field(
-                sizes.identity + told, sizes.identity + told + (sizes.light if sizes.features else 0), frequencies=5,
+                sizes.identity + told, sizes.identity + told + (3 + sizes.light if sizes.features else 0),
+                frequencies=5,
                 width=sizes.eye, depth=2, features=count, hidden=32, density="softplus",
             )  # fmt: skip
             self.shade = nn.Sequential(nn.Linear(3 + sizes.light, 16), nn.ReLU(), nn.Linear(16, 1), nn.Softplus())
@@ -106,7 +109,14 @@ class HeadModel(nn.Module):
     def forward(
         self, origin: Tensor, direction: Tensor, codes: Codes, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Colours (R, 3) of rays from (R, 3) into (R, 3), in the head's frame; generator: jitters the samples."""
+        """Colours (R, 3); see `seen`."""
+        return self.seen(origin, direction, codes, generator)[0]
+
+    def seen(
+        self, origin: Tensor, direction: Tensor, codes: Codes, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Colours (R, 3) of rays from (R, 3) into (R, 3), in the head's frame, and how much of the background they hide
+        (R,); generator: jitters the samples."""
         points, spacing, meets = between_shells(origin, direction, SAMPLES, generator)
         rows = meets.nonzero()[:, 0]
         points, spacing, codes = points[rows], spacing[rows], codes.pick(rows)
@@ -115,14 +125,17 @@ class HeadModel(nn.Module):
         white = self.behind if self.sizes.features else origin.new_ones(3)
         if eye is None or self.how == "density":
             sigma, feature = face if eye is None else compose(*face, *eye)
-            seen = _rendered(sigma, feature, spacing, white)
+            seen, stopped = _rendered(sigma, feature, spacing, white)
         else:
-            seen = torch.maximum(_rendered(*face, spacing, white), _rendered(*eye, spacing, white))
+            both = [_rendered(*field, spacing, white) for field in (face, eye)]
+            seen, stopped = (torch.maximum(a, b) for a, b in zip(*both, strict=True))
         found = white.expand(len(origin), -1).index_put((rows,), seen)
-        return self.paint(found) if self.sizes.features else found
+        opacity = origin.new_zeros(len(origin)).index_put((rows,), stopped)
+        return self.paint(found) if self.sizes.features else found, opacity
 
     def _face(self, points: Tensor, codes: Codes) -> tuple[Tensor, Tensor]:
-        told = [pitchyaw_to_vector(codes.gaze)] if self.eyes == "single" else []
+        alone = self.eyes == "single"
+        told = [pitchyaw_to_vector(codes.gaze), codes.between.unsqueeze(-1) / MEAN_BETWEEN - 1] if alone else []
         shape = torch.cat([codes.identity, codes.expression, *told], -1)
         look = torch.cat([codes.light, codes.identity, *told], -1)
         along = points.shape[1]
@@ -146,12 +159,15 @@ class HeadModel(nn.Module):
         return sigma, feature
 
     def _eye(self, place: Tensor, codes: Codes, side: int) -> tuple[Tensor, Tensor]:
-        """One eye's field at places (n, 3) about its middle; the right eye's mirror image is a left one."""
+        """One eye's field at places (n, 3) about its middle; the right eye's mirror image is a left one.
+
+        What is turned and mirrored is the eye. The light falls on the place as it is.
+        """
         mirror = place.new_tensor([-side, 1.0, 1.0])
-        place, gaze = place * mirror, codes.gaze * place.new_tensor([1.0, -side])
+        inner, gaze = place * mirror, codes.gaze * place.new_tensor([1.0, -side])
         told = [pitchyaw_to_vector(gaze)] if self.eyes == "fed" else []
-        inner = torch.einsum("nji,nj->ni", gaze_rotation(gaze), place) if self.eyes == "rotated" else place
-        lit = [codes.light] if self.sizes.features else []
+        inner = torch.einsum("nji,nj->ni", gaze_rotation(gaze), inner) if self.eyes == "rotated" else inner
+        lit = [place / REACH, codes.light] if self.sizes.features else []
         look = torch.cat([codes.identity, *told, *lit], -1)
         sigma, feature = self.eye(inner / REACH, torch.cat([codes.identity, *told], -1), look)
         if self.sizes.features:
@@ -159,24 +175,26 @@ class HeadModel(nn.Module):
         return sigma, feature.sigmoid() * self.shade(torch.cat([place / REACH, codes.light], -1))
 
     @torch.no_grad()
-    def picture(self, codes: Codes, pose: Tensor, *, size: int = 48, rays_at_once: int = 8192) -> Tensor:
-        """Pictures (N, 3, size, size) of codes (N rows) in poses (N, 2)."""
-        found = []
+    def picture(self, codes: Codes, pose: Tensor, *, size: int = 48, rays_at_once: int = 8192) -> tuple[Tensor, Tensor]:
+        """Pictures (N, 3, size, size) of codes (N rows) in poses (N, 2), and where the head is, (N, size, size)."""
+        found, heads = [], []
         per = max(1, rays_at_once // size**2)
         for rows in torch.arange(len(pose)).split(per):
             origin, direction = rays(pose[rows], size)
             each = rows.repeat_interleave(size * size)
             start = origin.expand(-1, size * size, -1).reshape(-1, 3)
-            found.append(self(start, direction.reshape(-1, 3), codes.pick(each)).view(len(rows), size, size, 3))
-        return torch.cat(found).permute(0, 3, 1, 2).clamp(0, 1)
+            colour, opacity = self.seen(start, direction.reshape(-1, 3), codes.pick(each))
+            found.append(colour.view(len(rows), size, size, 3))
+            heads.append(opacity.view(len(rows), size, size) > 0.5)
+        return torch.cat(found).permute(0, 3, 1, 2).clamp(0, 1), torch.cat(heads)
 
 
 def _each(code: Tensor, along: int) -> Tensor:
     return code.unsqueeze(1).expand(-1, along, -1)
 
 
-def _rendered(sigma: Tensor, feature: Tensor, spacing: Tensor, behind: Tensor) -> Tensor:
-    """Features (R, C) of rays, over what lies behind."""
+def _rendered(sigma: Tensor, feature: Tensor, spacing: Tensor, behind: Tensor) -> tuple[Tensor, Tensor]:
+    """Features (R, C) of rays over what lies behind, and how much of that they hide (R,)."""
     weights = render_weights(sigma, spacing)
-    seen = torch.einsum("rs,rsc->rc", weights, feature)
-    return seen + (1 - weights.sum(1, keepdim=True)) * behind
+    seen, stopped = torch.einsum("rs,rsc->rc", weights, feature), weights.sum(1)
+    return seen + (1 - stopped).unsqueeze(1) * behind, stopped

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
-from functools import cache
+from importlib import resources
 
 import torch
 from torch import Tensor
@@ -13,12 +14,13 @@ from firsthand.data.heads import SOURCE, TARGET, Heads, World, heads, redrawn
 from firsthand.kit.shared import shared
 from firsthand.nerfgaze import estimator as est
 from firsthand.nerfgaze.model import Codes, HeadModel, Sizes
-from firsthand.nerfgaze.synthesis import Labelled, asked, drawn, redirected
+from firsthand.nerfgaze.synthesis import Labelled, Mixture, any_light, asked, mixed, mixture, redirected
 from firsthand.nerfgaze.training import BETWEEN, Recipe, fit, train
 from firsthand.nerfgaze.turning import Turner, train_turner
 
 PEOPLE, PICTURES = 10, 1200
 NARROW, WIDE, OUT = 0.25, 0.45, 0.6  # largest gaze trained on, also trained on, and asked for beyond both; radians
+TURNED = (0.3, 0.5)  # yaws of heads that count as turned
 FEATURES = Sizes(features=16)
 BOOK = Recipe(steps=2000)
 #: What is trained: the range of gaze, and how the model differs.
@@ -26,15 +28,28 @@ KINDS: dict[str, tuple[float, dict[str, object]]] = {
     "wide": (WIDE, {}),
     "rotated": (NARROW, {}),
     "fed": (NARROW, {"eyes": "fed"}),
-    "single": (NARROW, {"eyes": "single", "sizes": Sizes(face=74)}),  # as many parameters
+    "single": (NARROW, {"eyes": "single", "sizes": Sizes(face=72)}),  # as many parameters
     "features": (WIDE, {"sizes": FEATURES}),
     "max": (WIDE, {"sizes": FEATURES, "how": "max"}),
 }  # fmt: skip
 REQUESTS = 240
 JUDGED, JUDGE_STEPS = 8000, 2200  # pictures and steps that the independent judge is trained on
 LABELLED, MADE, TARGETS = 500, 1000, 500  # pictures: with labels, rendered, and of the other world
-UNLABELLED, EACH = 100, 8  # target pictures without labels, and renders of each
+UNLABELLED, EACH = 100, 4  # target pictures without labels, and renders of each
 STEPS = 700  # of an estimator
+WRONG = 10.0  # degrees by which wrong labels are wrong
+
+
+def chosen() -> dict[str, float]:
+    """The rates that `tuning` chose, by kind of model and for "turner"; empty before it has run."""
+    file = resources.files("firsthand.evidence").joinpath("nerfgaze_tuning.json")
+    return json.loads(file.read_text(encoding="utf-8"))["chosen"] if file.is_file() else {}
+
+
+def recipe_of(kind: str) -> Recipe:
+    """How a kind is trained; codes learn three times as fast as networks."""
+    lr = chosen().get(kind, BOOK.lr)
+    return replace(BOOK, **KINDS[kind][1], lr=lr, code_lr=3 * lr)  # type: ignore[arg-type]
 
 
 def people(seed: int, world: World) -> World:
@@ -42,10 +57,10 @@ def people(seed: int, world: World) -> World:
     return replace(world, first=10_000 * (seed + 1) + world.first)
 
 
-@cache
+@shared
 def pictures(name: str, seed: int) -> Heads:
     """Sets of a seed: "narrow" and "wide" to learn heads from, "source" with labels, of the same people; "source test"
-    of five others; "target" and "unlabelled", of five people in the other world."""
+    of five others; "target" and "unlabelled", of the same five people in the other world, "target others" of others."""
     first = 100 * seed
     if name in ("narrow", "wide"):
         return heads(first, PICTURES, PEOPLE, people(seed, replace(SOURCE, gaze=NARROW if name == "narrow" else WIDE)))
@@ -53,33 +68,34 @@ def pictures(name: str, seed: int) -> Heads:
         return heads(first + 1, LABELLED, PEOPLE, people(seed, SOURCE))
     if name == "source test":
         return heads(first + 2, TARGETS, 5, people(seed, replace(SOURCE, first=100)))
+    if name == "target others":
+        return heads(first + 7, TARGETS, 5, people(seed, replace(TARGET, first=700)))
     number, count = {"target": (3, TARGETS), "unlabelled": (4, UNLABELLED)}[name]
     return heads(first + number, count, 5, people(seed, TARGET))
 
 
+def learned_from(kind: str, seed: int) -> Heads:
+    """The pictures that a kind was trained on."""
+    return pictures("narrow" if KINDS[kind][0] == NARROW else "wide", seed)
+
+
 @shared
+def trained(kind: str, seed: int) -> tuple[HeadModel, list[float]]:
+    """A model of KINDS, and its losses by step."""
+    return train(recipe_of(kind), learned_from(kind, seed), seed)
+
+
 def model(kind: str, seed: int) -> HeadModel:
     """A trained model of KINDS."""
-    return _trained(kind, seed)[0]
-
-
-@shared
-def _trained(kind: str, seed: int) -> tuple[HeadModel, list[float]]:
-    gaze, changes = KINDS[kind]
-    return train(replace(BOOK, **changes), pictures("narrow" if gaze == NARROW else "wide", seed), seed)  # type: ignore[arg-type]
-
-
-def losses(kind: str, seed: int) -> list[float]:
-    """Of that training, by step."""
-    return _trained(kind, seed)[1]
+    return trained(kind, seed)[0]
 
 
 @shared
 def judge(seed: int) -> est.Estimator:
-    """An estimator that took no part in any training: other people, wider gaze."""
-    world = people(seed, World(gaze=0.75, pose=0.4, first=2000))
+    """An estimator that took no part in any training: other people, wider gaze and poses than anybody is asked for."""
+    world = people(seed, World(gaze=0.75, pose=0.65, first=2000))
     data = heads(100 * seed + 5, JUDGED, 400, world)
-    return est.train_estimator(data.images, est.labels_of(data), seed=seed, steps=JUDGE_STEPS)
+    return est.train_estimator(data.images, est.labels_of(data), seed=50_000 + seed, steps=JUDGE_STEPS)
 
 
 # ---------------------------------------------------------------------------------------------- redirection
@@ -104,20 +120,21 @@ class Redirected:
     @property
     def error(self) -> Tensor:
         """Of the judge on what was made, degrees (N,)."""
-        return _between(self.by_judge, self.asked)
+        return between(self.by_judge, self.asked)
 
     @property
     def floor(self) -> Tensor:
         """Of the judge on the true pictures of the same requests (N,)."""
-        return _between(self.by_judge_true, self.asked)
+        return between(self.by_judge_true, self.asked)
 
     @property
     def paired(self) -> Tensor:
         """Between what the judge says of both (N,)."""
-        return _between(self.by_judge, self.by_judge_true)
+        return between(self.by_judge, self.by_judge_true)
 
 
-def _between(a: Tensor, b: Tensor) -> Tensor:
+def between(a: Tensor, b: Tensor) -> Tensor:
+    """Degrees (N,) between angles (N, 2)."""
     return angular_error(pitchyaw_to_vector(a), pitchyaw_to_vector(b))
 
 
@@ -128,26 +145,42 @@ def codes_of(found: HeadModel, data: Heads, rows: Tensor) -> Codes:
     return found.codes(who, rows, data.gaze[rows], data.identity[rows, BETWEEN])
 
 
-def requests(seed: int, data: Heads, out: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows of pictures, gazes and poses asked for; `out`: one angle of the gaze is at plus or minus OUT."""
+WHERE = ("trained", "between", "out", "turned")
+
+
+def requests(seed: int, data: Heads, where: str, most: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of pictures, gazes and poses asked for.
+
+    Args:
+        seed: of the requests. data: pictures. most: the largest gaze that was trained on.
+        where: "trained": gazes up to `most`; "between": up to WIDE; "out": one angle at plus or minus OUT; "turned": up
+            to `most`, with heads at a yaw of TURNED to either side.
+    """
     generator = torch.Generator().manual_seed(1000 + seed)
     rows = torch.randperm(len(data), generator=generator)[:REQUESTS]
-    gaze, pose = asked(REQUESTS, WIDE, generator), asked(REQUESTS, SOURCE.pose, generator)
-    if out:
-        axis = torch.randint(2, (REQUESTS, 1), generator=generator)
-        sign = 2.0 * torch.randint(2, (REQUESTS, 1), generator=generator) - 1
+    reach = {"between": WIDE, "out": WIDE}.get(where, most)
+    gaze, pose = asked(REQUESTS, reach, generator), asked(REQUESTS, SOURCE.pose, generator)
+    axis = torch.randint(2, (REQUESTS, 1), generator=generator)
+    sign = 2.0 * torch.randint(2, (REQUESTS, 1), generator=generator) - 1
+    if where == "out":
         gaze.scatter_(1, axis, sign * OUT)
+    if where == "turned":
+        away = TURNED[0] + (TURNED[1] - TURNED[0]) * torch.rand(REQUESTS, generator=generator)
+        pose[:, 1] = sign[:, 0] * away
     return rows, gaze, pose
 
 
 @shared
-def redirection(kind: str, out: bool, seed: int) -> Redirected:
+def redirection(kind: str, where: str, seed: int) -> Redirected:
     """A model's answers to `requests`."""
-    found = model(kind, seed)
-    data = pictures("narrow" if KINDS[kind][0] == NARROW else "wide", seed)
-    rows, gaze, pose = requests(seed, data, out)
-    made = redirected(found, codes_of(found, data, rows), gaze, pose)
-    true = redrawn(data.pick(rows), gaze=gaze, pose=pose)
+    found, data = model(kind, seed), learned_from(kind, seed)
+    rows, gaze, pose = requests(seed, data, where, KINDS[kind][0])
+    return judged(redirected(found, codes_of(found, data, rows), gaze, pose), data.pick(rows), gaze, pose, seed)
+
+
+def judged(made: Labelled, of: Heads, gaze: Tensor, pose: Tensor, seed: int) -> Redirected:
+    """Renders beside the true pictures of the same people in the same light, by a seed's judge."""
+    true = redrawn(of, gaze=gaze, pose=pose)
     said = [est.estimated(judge(seed), images) for images in (made.images, true.images)]
     return Redirected(made.images, true.images, made.labels, said[0], said[1], true.eyes)
 
@@ -155,111 +188,156 @@ def redirection(kind: str, out: bool, seed: int) -> Redirected:
 @shared
 def turner(seed: int) -> Turner:
     """The rival without space."""
-    return train_turner(pictures("wide", seed), steps=600, gaze=WIDE, pose=SOURCE.pose, seed=seed)
+    lr = chosen().get("turner", 2e-3)
+    return train_turner(pictures("wide", seed), steps=600, gaze=WIDE, pose=TURNED[1], seed=seed, lr=lr)
+
+
+@shared
+def strangers(seed: int) -> Redirected:
+    """People whom the model has not seen, fitted with their gaze known, then redirected in range."""
+    data = pictures("source test", seed).pick(list(range(60)))
+    codes = fit(model("wide", seed), data, seed=seed)
+    generator = torch.Generator().manual_seed(5000 + seed)
+    rows = torch.arange(len(data)).repeat(2)
+    gaze, pose = asked(len(rows), WIDE, generator), asked(len(rows), SOURCE.pose, generator)
+    return judged(redirected(model("wide", seed), codes.pick(rows), gaze, pose), data.pick(rows), gaze, pose, seed)
 
 
 # ----------------------------------------------------------------------------------------------- estimators
 
 
 @shared
-def rendered(seed: int, kind: str = "wide", noise: float = 0.0) -> Labelled:
-    """Pictures of people that there are not, gaze as in the source, poses as wide as the target's.
-
-    Args:
-        seed: of all. kind: of model. noise: mean angle, degrees, by which labels are wrong.
-    """
-    found, data = model(kind, seed), pictures("wide", seed)
+def drawn_people(seed: int, pose: float) -> tuple[Mixture, Tensor, Tensor]:
+    """People who are not there, and gazes and poses asked of them."""
     generator = torch.Generator().manual_seed(2000 + seed)
-    codes = drawn(codes_of(found, data, torch.arange(len(data))), MADE, generator)
-    made = redirected(found, codes, asked(MADE, SOURCE.gaze, generator), asked(MADE, TARGET.pose, generator))
-    if noise:
-        away = torch.randn(MADE, 2, generator=generator) * torch.deg2rad(torch.tensor(noise)) / 1.2533
-        made = Labelled(made.images, made.labels + away, made.head)
-    return made
+    of = mixture(PICTURES, MADE, generator)
+    return of, asked(MADE, SOURCE.gaze, generator), pose * asked(MADE, 1.0, generator)
+
+
+@shared
+def rendered(seed: int, pose: float = TARGET.pose) -> Labelled:
+    """Pictures of them."""
+    found, data = model("wide", seed), pictures("wide", seed)
+    of, gaze, poses = drawn_people(seed, pose)
+    return redirected(found, mixed(codes_of(found, data, torch.arange(PICTURES)), of), gaze, poses)
+
+
+def mislabelled(made: Labelled, how: str, seed: int) -> Labelled:
+    """The same pictures with labels that are wrong by WRONG degrees: "noisy" each its own way, "biased" all alike."""
+    generator = torch.Generator().manual_seed(6000 + seed)
+    way = 2 * torch.pi * torch.rand(1 if how == "biased" else len(made.labels), generator=generator)
+    away = torch.stack([way.sin(), way.cos()], 1) * torch.deg2rad(torch.tensor(WRONG))
+    return replace(made, labels=made.labels + away)
+
+
+def labelled(data: Heads) -> Labelled:
+    """Drawn pictures, with their labels."""
+    return Labelled(data.images, est.labels_of(data), data.head, any_light(len(data)))
 
 
 @shared
 def oracle(seed: int) -> Labelled:
     """True pictures of the source's people in the target's poses and light, as many as `rendered`."""
     world = people(seed, replace(TARGET, first=SOURCE.first))
-    data = heads(100 * seed + 6, MADE, PEOPLE, world)
-    return Labelled(data.images, est.labels_of(data), data.head)
+    return labelled(heads(100 * seed + 6, MADE, PEOPLE, world))
 
 
-LESSONS = ("source", "jitter", "made", "jitter and made", "jitter and noisy", "oracle")
+#: What an estimator learns from beside the source, by lesson; "jitter" draws exposure and background anew each time.
+LESSONS = (
+    "source",
+    "jitter",
+    "made",
+    "made near",
+    "jitter and made",
+    "jitter and noisy",
+    "jitter and biased",
+    "oracle",
+)
 
 
 @shared
 def taught(lesson: str, seed: int) -> est.Estimator:
-    """An estimator, by what it learned from; all take as many steps.
-
-    Args:
-        lesson: "source" alone; "jitter": its exposure and background drawn anew each time; "made": source and
-            `rendered`; "jitter and made": both, jittered; "jitter and noisy": with wrong labels; "oracle": source and
-            true pictures of the target's light and poses.
-        seed: of all.
-    """
-    data = pictures("source", seed)
-    sets = [Labelled(data.images, est.labels_of(data), data.head)]
+    """An estimator of LESSONS; all take as many steps. "near": renders in the source's poses."""
+    sets = [labelled(pictures("source", seed))]
     if lesson == "oracle":
         sets.append(oracle(seed))
-    elif "noisy" in lesson:
-        sets.append(rendered(seed, noise=10.0))
+    elif "noisy" in lesson or "biased" in lesson:
+        sets.append(mislabelled(rendered(seed), lesson.rsplit(" ", 1)[-1], seed))
     elif "made" in lesson:
-        sets.append(rendered(seed))
-    whole = Labelled(*(torch.cat([getattr(one, part) for one in sets]) for part in ("images", "labels", "head")))
+        sets.append(rendered(seed, SOURCE.pose if "near" in lesson else TARGET.pose))
+    whole = together(sets)
     jitter = whole.head if "jitter" in lesson else None
     return est.train_estimator(whole.images, whole.labels, steps=STEPS, seed=seed, jitter=jitter)
 
 
+def together(sets: list[Labelled]) -> Labelled:
+    """Sets as one."""
+    parts = [torch.cat([getattr(one, part) for one in sets]) for part in ("images", "labels", "head", "gain")]
+    return Labelled(parts[0], parts[1], parts[2], parts[3])
+
+
 @shared
 def target_error(lesson: str, seed: int, where: str = "target") -> float:
-    """Of such an estimator, degrees, on "target" or "source test"."""
+    """Of such an estimator, degrees, on one of `pictures`."""
     data = pictures(where, seed)
     return est.error(taught(lesson, seed), data.images, est.labels_of(data))
 
 
+BEST = "jitter and made"  # the lesson from which adaptation starts
+
+
 @shared
 def fitted(seed: int) -> Codes:
-    """Codes of the unlabelled target pictures; their gaze is what the best estimator without them says, searched on."""
+    """Codes of the unlabelled pictures; their gaze begins at what the estimator says.
+
+    Pose, place of the eyes, masks, and who is who are given.
+    """
     data = pictures("unlabelled", seed)
-    said = est.estimated(taught("jitter and made", seed), data.images)
-    return fit(model("wide", seed), data, gaze=_in_head(said, data.pose), grow=0, seed=seed)
+    said = est.estimated(taught(BEST, seed), data.images)
+    return fit(model("wide", seed), data, gaze=in_head(said, data.pose), grow=0, seed=seed)
 
 
-def _in_head(said: Tensor, pose: Tensor) -> Tensor:
-    """Angles in the camera's frame (N, 2) as angles in the head's; the head's pose is known, as in normalised data."""
+def in_head(said: Tensor, pose: Tensor) -> Tensor:
+    """Angles in the camera's frame (N, 2) as angles in the head's."""
     return vector_to_pitchyaw(torch.einsum("nji,nj->ni", gaze_rotation(pose), pitchyaw_to_vector(said)))
 
 
-@shared
-def adapted(light: str, seed: int) -> est.Estimator:
-    """The best estimator, taught further by renders of the unlabelled people.
+#: Ways to go on from BEST: renders of the unlabelled people in their "own" light or the "source"'s, "none" (as many
+#: further steps without), what the estimator itself says of the pictures ("pseudo"), batch norm alone ("norm").
+ADAPTED = ("own", "source", "none", "pseudo", "norm")
 
-    Args:
-        light: "own": with the light that was fitted; "source": with that of the source's pictures; "none": as many
-            further steps without them.
-        seed: of all.
-    """
-    before, data = taught("jitter and made", seed), pictures("source", seed)
-    sets = [Labelled(data.images, est.labels_of(data), data.head), rendered(seed)]
-    if light != "none":
+
+@shared
+def adapted(how: str, seed: int) -> est.Estimator:
+    """An estimator adapted in one of the ways of ADAPTED."""
+    before, data = taught(BEST, seed), pictures("unlabelled", seed)
+    if how == "norm":
+        return est.renormed(before, data.images)
+    sets = [labelled(pictures("source", seed)), rendered(seed)]
+    as_they_are = torch.ones(UNLABELLED * EACH, 2)  # what is as dark as the target already is not darkened again
+    if how == "pseudo":
+        said = est.estimated(before, data.images)
+        again = [part.repeat(EACH, *[1] * (part.dim() - 1)) for part in (data.images, said, data.head)]
+        sets.append(Labelled(again[0], again[1], again[2], as_they_are))
+    elif how != "none":
         generator = torch.Generator().manual_seed(3000 + seed)
         codes = fitted(seed).pick(torch.arange(UNLABELLED).repeat(EACH))
-        if light == "source":
-            known = model("wide", seed).light
-            codes.light = known[torch.randint(len(known), (len(codes.light),), generator=generator)]
-        count = UNLABELLED * EACH
+        count = len(codes.light)
         gaze, pose = asked(count, SOURCE.gaze, generator), asked(count, TARGET.pose, generator)
-        sets.append(redirected(model("wide", seed), codes, gaze, pose))
-    whole = Labelled(*(torch.cat([getattr(one, part) for one in sets]) for part in ("images", "labels", "head")))
+        if how == "source":
+            known = model("wide", seed).light
+            codes.light = known[torch.randint(len(known), (count,), generator=generator)]
+        made = redirected(model("wide", seed), codes, gaze, pose)
+        sets.append(made if how == "source" else replace(made, gain=as_they_are))
+    whole = together(sets)
     return est.train_estimator(
-        whole.images, whole.labels, steps=STEPS // 2, lr=5e-4, seed=seed, start=before, jitter=whole.head
-    )
+        whole.images, whole.labels, steps=STEPS // 2, lr=5e-4, seed=seed, start=before, jitter=whole.head,
+        gain=whole.gain,
+    )  # fmt: skip
 
 
 @shared
-def adapted_error(light: str, seed: int) -> float:
-    """Of it on the target, degrees."""
-    data = pictures("target", seed)
-    return est.error(adapted(light, seed), data.images, est.labels_of(data))
+def adapted_error(how: str, seed: int, where: str = "target") -> float:
+    """Of it, degrees, on "target" or "target others"."""
+    data = pictures(where, seed)
+    return est.error(adapted(how, seed), data.images, est.labels_of(data))
