@@ -138,6 +138,39 @@ def test_contrast_alone_trains_an_encoder() -> None:
     assert encoder(torch.zeros(2, 1, 32, 32)).shape == (2, 8)
 
 
+def test_averages_forget_the_random_start() -> None:
+    trainer = training.Trainer(TINY, fonts=3, size=32)
+    begin = trainer.generator.paint.weight.detach().clone()
+    with torch.no_grad():
+        trainer.generator.paint.weight.zero_()
+    for number in range(60):
+        trainer._average(number)
+    assert float((trainer.averages[0].paint.weight.detach() / begin).abs().max()) < 1e-6
+
+
+def test_batch_norm_ends_with_the_statistics_of_real_glyphs(monkeypatch) -> None:
+    glyphs = shipped()
+    encoder = train(TINY, glyphs, 0).encoder
+    first = encoder.features[0]
+    seen = torch.cat([Sampler(glyphs)(64, torch.Generator().manual_seed(n))[0] for n in range(4)])
+    mean = first(seen).mean((0, 2, 3))
+    assert torch.allclose(encoder.features[1].running_mean, mean, atol=0.05)
+    assert not encoder.training
+    trainer, shown = training.Trainer(TINY, fonts=30, size=32), []
+    monkeypatch.setattr(
+        trainer.encoder, "forward", lambda x: (shown.append(trainer.encoder.training), x.mean((2, 3)).expand(-1, 8))[1]
+    )
+    trainer.step(2, Sampler(glyphs), torch.Generator().manual_seed(0))
+    assert shown == [True, False]  # real glyphs enter the statistics, generated ones do not
+    assert not trainer.averages[1].training
+
+
+def test_codes_begin_with_some_length() -> None:
+    trainer = training.Trainer(replace(TINY, plan=training.COMPACT, style_dim=32), fonts=30, size=32)
+    codes = trainer.encoder(Sampler(shipped())(64, torch.Generator().manual_seed(0))[0])
+    assert 0.1 < float(codes.std(0).mean()) < 3
+
+
 def test_rates_fall_over_the_last_quarter() -> None:
     assert [falling(step, 100) for step in (0, 75, 100)] == pytest.approx([1, 1, 0.05])
 
@@ -165,6 +198,17 @@ def test_true_glyphs_have_no_error_and_baselines_are_what_they_say() -> None:
     assert copied.shape == mean.shape == true.shape == (240, 1, 32, 32)
     assert torch.equal(copied[:40], glyphs.images([0], task.characters)[0])
     assert torch.allclose(mean[0], glyphs.images(slice(0, 30), [120])[:, 0].mean(0), atol=1e-6)
+
+
+def test_the_nearest_font_in_pixels_is_found_and_is_another_one() -> None:
+    glyphs = shipped()
+    twin = glyphs.ink.copy()
+    twin[31] = twin[7]  # an unseen font that is a copy of a seen one
+    found = Glyphs(twin, glyphs.present, glyphs.fonts, glyphs.characters, 6, 40)
+    task = evaluation.Task([31, 7], [120, 121], False)
+    made = evaluation.near(found, task).view(2, 2, 1, 32, 32)
+    assert torch.equal(made[0], found.images([7], [120, 121])[0])
+    assert not torch.equal(made[1], found.images([7], [120, 121])[0])
 
 
 def test_the_mean_of_seen_fonts_leaves_the_asked_one_out() -> None:

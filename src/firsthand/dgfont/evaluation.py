@@ -176,13 +176,27 @@ def averaged(glyphs: Glyphs, task: Task) -> Tensor:
     return torch.cat(found)
 
 
-def nearest(model: Model, glyphs: Glyphs, task: Task) -> Tensor:
+def near(glyphs: Glyphs, task: Task, *, seed: int = 0) -> Tensor:
+    """Baseline: the character in the other font to train on whose references differ least, pixel by pixel. It sees the
+    characters that are asked for."""
+    known = torch.stack([references(glyphs, font, seed=seed) for font in range(glyphs.seen[0].stop)])
+    found = []
+    for font in task.fonts:
+        away = (known - references(glyphs, font, seed=seed)).abs().flatten(1).mean(1)
+        if font < len(known):
+            away[font] = torch.inf
+        found.append(glyphs.images([int(away.argmin())], task.characters)[0])
+    return torch.cat(found)
+
+
+def nearest(model: Model, glyphs: Glyphs, task: Task, *, seed: int = 0) -> Tensor:
     """Baseline: the character in the other font to train on whose style code is nearest. It sees the characters too."""
-    known = [model.code(references(glyphs, font)) for font in range(glyphs.seen[0].stop)]
+    known = [model.code(references(glyphs, font, seed=seed)) for font in range(glyphs.seen[0].stop)]
     table = F.normalize(torch.stack(known) - torch.stack(known).mean(0))
     found = []
     for font in task.fonts:
-        code = F.normalize(model.code(references(glyphs, font)) - torch.stack(known).mean(0), dim=0)
+        code = model.code(references(glyphs, font, seed=seed)) - torch.stack(known).mean(0)
+        code = F.normalize(code, dim=0)
         likeness = table @ code
         if font < len(table):
             likeness[font] = -2

@@ -18,13 +18,13 @@ from firsthand.dgfont.typewriter import Typewriter, typewriter
 from firsthand.kit import evidence
 from firsthand.kit.style import FAINT, INK, PALETTE, bare
 
-HERO = "春花山水心力天地"
+HERO = "守父玉右立良犬光"  # kept characters, which no network here was trained on
 FONTS = {  # styles that the figures offer, by their number in the set; those from 30 on are unseen
     "brush": 13, "bold": 18, "marker": 20, "comic": 21, "Ming": 2, "unseen brush": 30, "unseen black": 32,
     "unseen thin": 33, "unseen oblique": 34,
 }  # fmt: skip
 PAIRS = {"thin to black": (33, 32), "Ming to comic": (2, 21), "brush to oblique": (13, 34)}
-ASKED = "永"  # the character in which moves are shown
+ASKED = "父"  # the character in which moves are shown; kept as well
 SPREAD = (0.0, 0.5, 1.0, 1.5, 2.0)  # by which moves are multiplied
 BETWEEN = tuple(n / 6 for n in range(7))
 REFERENCES = (1, 4, 16)
@@ -101,15 +101,14 @@ def draw_sheet(made: np.ndarray, true: np.ndarray, count: int = 10) -> Figure:
     return fig
 
 
-def draw_kinds(characters: str = "春花山水", how: tuple[str, ...] = ("copy", "mean", "nearest")) -> Figure:
+def draw_kinds(characters: str = HERO[:5]) -> Figure:
     """The baselines beside the model and the truth, in one unseen font."""
     glyphs, font = shipped(), 32
     numbers = [glyphs.characters.index(c) for c in characters]
     task = evaluation.Task([font], numbers, False)
-    model = film.shipped_model()
     rows = {
         "a copy": evaluation.copied(glyphs, task), "the mean glyph": evaluation.averaged(glyphs, task),
-        "the nearest font": evaluation.nearest(model, glyphs, task), "the model": written(characters, font),
+        "the nearest font": evaluation.near(glyphs, task), "the model": written(characters, font),
         "the truth": task.true(glyphs),
     }  # fmt: skip
     fig, axes = plt.subplots(len(rows), 1, figsize=(5.6, 6.2))

@@ -167,12 +167,13 @@ class StyleEncoder(nn.Module):
 
     Args:
         channels: of pictures. style_dim: of codes. fonts: of the released head that nothing uses; 0: no such head.
-        plan: channels and pools.
+        plan: channels and pools. spread: deviation of the last layer's weights at the start; 0.01 as released.
     """
 
     def __init__(
-        self, *, channels: int = 3, style_dim: int = 128, fonts: int = 400, plan: tuple[int | str, ...] = VGG11
-    ) -> None:
+        self, *, channels: int = 3, style_dim: int = 128, fonts: int = 400, plan: tuple[int | str, ...] = VGG11,
+        spread: float = 0.01,
+    ) -> None:  # fmt: skip
         super().__init__()
         layers: list[nn.Module] = []
         width = channels
@@ -189,7 +190,7 @@ class StyleEncoder(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
             elif isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=0.01)
+                nn.init.normal_(module.weight, std=spread)
             if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
 

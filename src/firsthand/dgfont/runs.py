@@ -44,14 +44,16 @@ def encoder_of(seed: int, mode: str) -> nn.Module:
 
 
 def made(seed: int, how: str, task: Task, *, count: int = evaluation.REFERENCES) -> Tensor:
-    """A task's glyphs by a variant, or by "copy", "mean" or "nearest"."""
+    """A task's glyphs by a variant, or by "copy", "mean", "near" or "nearest"."""
     glyphs = shipped()
     if how == "copy":
         return evaluation.copied(glyphs, task)
     if how == "mean":
         return evaluation.averaged(glyphs, task)
+    if how == "near":
+        return evaluation.near(glyphs, task, seed=seed)
     if how == "nearest":
-        return evaluation.nearest(model_of(seed, "full"), glyphs, task)
+        return evaluation.nearest(model_of(seed, "full"), glyphs, task, seed=seed)
     return evaluation.generate(model_of(seed, how), glyphs, task, count=count, seed=seed)
 
 

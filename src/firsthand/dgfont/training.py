@@ -24,6 +24,7 @@ from firsthand.kit.training import load_tensors, save_tensors
 
 TURN, SHIFT, SCALE = 20.0, 0.1, (0.9, 1.1)  # of the picture that a self-made positive shows; never mirrored
 SAVE_EVERY = 500  # steps
+NORM_BATCHES, NORM_BATCH = 8, 64  # of glyphs on which batch norm is measured at the end
 
 
 @dataclass(frozen=True)
@@ -156,18 +157,32 @@ class Trainer:
             zero_offsets=recipe.zero_offsets, levels=recipe.levels, first=recipe.first, unit_scale=True,
             hidden=256 if recipe.width == 64 else 8 * recipe.width,
         ).to(device)  # fmt: skip
-        self.encoder = StyleEncoder(channels=channels, style_dim=recipe.style_dim, fonts=0, plan=recipe.plan)
+        spread = 0.01 if recipe.width == 64 else self.code_spread(recipe)
+        self.encoder = StyleEncoder(
+            channels=channels, style_dim=recipe.style_dim, fonts=0, plan=recipe.plan, spread=spread
+        )
         self.encoder.to(device)
         self.judges = Discriminator(
             size=size, fonts=fonts, channels=channels, head=recipe.head, width=recipe.judge_width, most=recipe.most
         ).to(device)
-        self.averages = copy.deepcopy(self.generator), copy.deepcopy(self.encoder)
+        # Keys come from the averaged encoder in eval mode: in train mode query and positive would share a batch's
+        # statistics, which the queue's entries do not.
+        self.averages = copy.deepcopy(self.generator), copy.deepcopy(self.encoder).eval()
         self.queue = losses.Queue(recipe.queue, recipe.style_dim, device)
         self.optimizers = [
             _optimizer(recipe, self.generator, recipe.lr, "rmsprop"),
             _optimizer(recipe, self.encoder, recipe.lr, "adam"),
             _optimizer(recipe, self.judges, recipe.judge_lr, "rmsprop"),
         ]
+
+    @staticmethod
+    def code_spread(recipe: Recipe) -> float:
+        """Of the last layer's weights: codes begin at about one a number.
+
+        With the released 0.01 only the contrastive loss, which looks at directions alone, makes them grow; without it
+        there would be no style to compare with.
+        """
+        return float(recipe.plan[-1]) ** -0.5
 
     def networks(self) -> nn.ModuleDict:
         """All that has weights."""
@@ -247,7 +262,7 @@ class Trainer:
         total.backward()
         for optimizer in self.optimizers[:2]:
             optimizer.step()
-        self._average()
+        self._average(number)
         return {name: float(torch.as_tensor(value).detach()) for name, value in found.items()}
 
     def _judge(self, real: Tensor, fake: Tensor, fonts: Tensor) -> Tensor:
@@ -271,22 +286,42 @@ class Trainer:
         if not self.queue.filled:
             self.queue.push(keys, fonts)
         real = losses.style_loss(codes, keys, fonts, self.queue, mode=recipe.mode)
-        made = losses.style_loss(self.encoder(fake), targets, wanted, self.queue, mode=recipe.mode)
+        # Generated glyphs must not enter batch norm's statistics: real ones are encoded in the end.
+        self.encoder.eval()
+        codes_made = self.encoder(fake)
+        self.encoder.train()
+        made = losses.style_loss(codes_made, targets, wanted, self.queue, mode=recipe.mode)
         self.queue.push(keys, fonts)
         return real, recipe.style * real + recipe.generated * made
 
     @torch.no_grad()
-    def _average(self) -> None:
+    def _average(self, number: int) -> None:
+        """Average over ever more steps, up to the recipe's: the random start must not stay in."""
+        keep = min(self.recipe.average, (1 + number) / (10 + number))
         for average, network in zip(self.averages, (self.generator, self.encoder), strict=True):
             for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
-                mean.lerp_(weight, 1 - self.recipe.average)
+                mean.lerp_(weight, 1 - keep)
             for kept, now in zip(average.buffers(), network.buffers(), strict=True):
                 kept.copy_(now)
 
-    def model(self, log: dict[str, list[float]]) -> Model:
-        """Averaged networks, ready for use."""
+    def model(self, log: dict[str, list[float]], sampler: Sampler) -> Model:
+        """Averaged networks, ready for use; batch norm has the statistics of real glyphs under the averaged weights."""
         generator, encoder = copy.deepcopy(self.averages)
-        return Model(generator.eval().requires_grad_(False), encoder.eval().requires_grad_(False), log)
+        return Model(generator.eval().requires_grad_(False), normed(encoder, sampler).requires_grad_(False), log)
+
+
+@torch.no_grad()
+def normed(encoder: StyleEncoder, sampler: Sampler) -> StyleEncoder:
+    """The same encoder in eval mode, its batch norm measured anew on glyphs to train on."""
+    norms = [layer for layer in encoder.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # type: ignore[assignment]  # a plain mean
+    encoder.train()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(NORM_BATCHES):
+        encoder(sampler(NORM_BATCH, generator)[0])
+    return encoder.eval()
 
 
 def falling(step: int, steps: int) -> float:
@@ -344,7 +379,7 @@ def train(
             note(number, trainer)
         if checkpoint is not None and ((number + 1) % SAVE_EVERY == 0 or number + 1 == recipe.steps):
             trainer.save(checkpoint, seed, log)
-    return trainer.model(log)
+    return trainer.model(log, sampler)
 
 
 def contrast(recipe: Recipe, glyphs: Glyphs, seed: int) -> StyleEncoder:
@@ -365,5 +400,5 @@ def contrast(recipe: Recipe, glyphs: Glyphs, seed: int) -> StyleEncoder:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        trainer._average()
-    return trainer.averages[1].eval().requires_grad_(False)
+        trainer._average(number)
+    return normed(trainer.averages[1], sampler).requires_grad_(False)

@@ -24,7 +24,7 @@ STYLE = (
     ".fh-typewriter button{min-height:30px;min-width:30px;border:1px solid currentColor;background:none;color:inherit;"
     "border-radius:.3rem;margin:.1rem}.fh-typewriter .fh-say{margin:.5rem 0 0}"
     ".fh-typewriter figcaption{font-size:.9rem;opacity:.85;margin-top:.5rem;text-align:left}"
-    "@media print{.fh-typewriter .fh-desk{display:none}}"
+    "@media print{.fh-typewriter label,.fh-typewriter button,.fh-typewriter details{display:none}}"
 )
 
 
