@@ -157,7 +157,9 @@ class Trainer:
             zero_offsets=recipe.zero_offsets, levels=recipe.levels, first=recipe.first, unit_scale=True,
             hidden=256 if recipe.width == 64 else 8 * recipe.width,
         ).to(device)  # fmt: skip
-        spread = 0.01 if recipe.width == 64 else self.code_spread(recipe)
+        # Codes begin at about one a number. With the released 0.01 only the contrastive loss, which looks at directions
+        # alone, makes them grow; without it there would be no style to compare with.
+        spread = 0.01 if recipe.width == 64 else float(recipe.plan[-1]) ** -0.5
         self.encoder = StyleEncoder(
             channels=channels, style_dim=recipe.style_dim, fonts=0, plan=recipe.plan, spread=spread
         )
@@ -174,15 +176,6 @@ class Trainer:
             _optimizer(recipe, self.encoder, recipe.lr, "adam"),
             _optimizer(recipe, self.judges, recipe.judge_lr, "rmsprop"),
         ]
-
-    @staticmethod
-    def code_spread(recipe: Recipe) -> float:
-        """Of the last layer's weights: codes begin at about one a number.
-
-        With the released 0.01 only the contrastive loss, which looks at directions alone, makes them grow; without it
-        there would be no style to compare with.
-        """
-        return float(recipe.plan[-1]) ** -0.5
 
     def networks(self) -> nn.ModuleDict:
         """All that has weights."""
