@@ -43,8 +43,10 @@ def plain(model, origin, direction, codes, samples: int):
             mirror = points.new_tensor([-side, 1.0, 1.0])
             across = side * of.between / 2
             centre = torch.stack([across, torch.full_like(across, EYE_Y), torch.full_like(across, EYE_Z)], -1)
-            place = (points - centre.unsqueeze(1)) * mirror
-            turned = torch.einsum("nji,nsj->nsi", gaze_rotation(of.gaze * points.new_tensor([1.0, -side])), place)
+            place = points - centre.unsqueeze(1)
+            turned = torch.einsum(
+                "nji,nsj->nsi", gaze_rotation(of.gaze * points.new_tensor([1.0, -side])), place * mirror
+            )
             density, shown = model.eye(turned / REACH, along(of.identity), along(of.identity))
             density = density * (place.norm(dim=-1) < REACH)
             lit = model.shade(torch.cat([place / REACH, along(of.light)], -1))
