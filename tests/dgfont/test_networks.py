@@ -94,14 +94,17 @@ def test_moves_start_at_nought_or_as_released() -> None:
     assert all(float(o.abs().max()) == 0 for o in ours)
 
 
-def test_attention_starts_as_the_form_without_it() -> None:
+def test_attention_adds_a_little_at_the_start_and_learns_once_moves_do() -> None:
     torch.manual_seed(0)
     with_it, content, styled = Skip(8, "attn"), torch.randn(2, 8, 6, 6), torch.randn(2, 8, 6, 6)
     torch.nn.init.normal_(with_it.weight)
-    assert torch.equal(with_it.attention(styled, content), content)
+    added = with_it.attention(styled, content) - content
     with torch.no_grad():
-        with_it.attention.strength.fill_(1)
-    assert not torch.equal(with_it.attention(styled, content), content)
+        with_it.attention.strength.mul_(10)
+    assert torch.allclose(with_it.attention(styled, content) - content, 10 * added, atol=1e-5)
+    torch.nn.init.normal_(with_it.offsets.conv.weight, std=0.01)
+    with_it(content, styled)[0].square().mean().backward()
+    assert all(float(p.grad.abs().max()) > 0 for p in with_it.attention.parameters() if p.dim() != 1)
 
 
 def test_one_level_of_skip_connections_can_be_left_out() -> None:

@@ -11,9 +11,11 @@ import torch
 from torch.nn import functional as F
 
 from firsthand.data.glyphs import Glyphs, shipped
-from firsthand.dgfont import evaluation, losses, training
+from firsthand.dgfont import batches, evaluation, losses, runs, training
+from firsthand.dgfont.batches import Sampler, turned
+from firsthand.dgfont.contrastive import contrast
 from firsthand.dgfont.losses import Queue, hinge_discriminator, hinge_generator, info_nce, offset_loss, r1_penalty
-from firsthand.dgfont.training import Recipe, Sampler, contrast, falling, train, turned
+from firsthand.dgfont.training import Recipe, falling, train
 from firsthand.errors import UserError
 
 TINY = Recipe(steps=3, warmup=1, batch=4, width=4, style_dim=8, judge_width=4, most=8, queue=16)
@@ -144,7 +146,7 @@ def test_averages_forget_the_random_start() -> None:
     with torch.no_grad():
         trainer.generator.paint.weight.zero_()
     for number in range(60):
-        trainer._average(number)
+        trainer.average(number)
     assert float((trainer.averages[0].paint.weight.detach() / begin).abs().max()) < 1e-6
 
 
@@ -190,12 +192,13 @@ def test_true_glyphs_have_no_error_and_baselines_are_what_they_say() -> None:
     task = evaluation.Task.of(glyphs, seen=False)
     true = task.true(glyphs)
     reader = evaluation.Reader(160, 30).eval()
-    found = evaluation.score(true[:5], true[:5], reader, torch.zeros(5), None)
+    assert task.fonts == [30, 32, 33, 34, 35]  # cwTeX Kai has twins among the fonts to train on
+    found = evaluation.score(true, true, reader, task)
     assert (found.l1, found.rmse) == (0, 0)
     assert found.ssim == pytest.approx(1)
     assert math.isnan(found.font)
     copied, mean = evaluation.copied(glyphs, task), evaluation.averaged(glyphs, task)
-    assert copied.shape == mean.shape == true.shape == (240, 1, 32, 32)
+    assert copied.shape == mean.shape == true.shape == (200, 1, 32, 32)
     assert torch.equal(copied[:40], glyphs.images([0], task.characters)[0])
     assert torch.allclose(mean[0], glyphs.images(slice(0, 30), [120])[:, 0].mean(0), atol=1e-6)
 
@@ -205,28 +208,142 @@ def test_the_nearest_font_in_pixels_is_found_and_is_another_one() -> None:
     twin = glyphs.ink.copy()
     twin[31] = twin[7]  # an unseen font that is a copy of a seen one
     found = Glyphs(twin, glyphs.present, glyphs.fonts, glyphs.characters, 6, 40)
-    task = evaluation.Task([31, 7], [120, 121], False)
+    task = evaluation.Task.chosen(found, [7, 31], [120, 121], False)
     made = evaluation.near(found, task).view(2, 2, 1, 32, 32)
-    assert torch.equal(made[0], found.images([7], [120, 121])[0])
-    assert not torch.equal(made[1], found.images([7], [120, 121])[0])
+    assert torch.equal(made[1], found.images([7], [120, 121])[0])
+    assert not torch.equal(made[0], found.images([7], [120, 121])[0])
 
 
 def test_the_mean_of_seen_fonts_leaves_the_asked_one_out() -> None:
     glyphs = shipped()
-    task = evaluation.Task([5], [130], seen=True)
+    task = evaluation.Task.chosen(glyphs, [5], [130], True)
     others = [n for n in range(30) if n != 5]
     assert torch.allclose(evaluation.averaged(glyphs, task)[0], glyphs.images(others, [130])[:, 0].mean(0), atol=1e-6)
+
+
+def test_twins_are_one_family_and_told_rightly_for_each_other() -> None:
+    glyphs = shipped()
+    family = evaluation.families(glyphs).tolist()
+    assert family[2] == family[3] == family[4] == 2
+    assert family[5] == family[6] == family[7] == family[31] == 5
+    assert family[23] == family[24] == 23
+    assert len(set(family)) == 30
+    task = evaluation.Task.of(glyphs, seen=True)
+    sizes = [3] * 6 + [2] * 2 + [1] * 21  # of the family of every font but the content font
+    assert task.chance(30) == pytest.approx(sum(sizes) / len(sizes) / 30)
+
+    class Twin(torch.nn.Module):
+        """Says AR PL UKai of everything, and reads the first kept character."""
+
+        features = torch.nn.Identity()
+
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            said = F.one_hot(torch.full((len(images),), 120), 160).float() * 99
+            return said, F.one_hot(torch.full((len(images),), 5), 30).float()
+
+    true = task.true(glyphs)
+    found = evaluation.score(true, true, Twin(), task)
+    assert found.font == pytest.approx(3 / 29)
+    assert found.character == pytest.approx(1 / 40)
+    assert found.certainty == pytest.approx(1 / 40)
 
 
 def test_retrieval_finds_fonts_by_codes_that_name_them() -> None:
     class Told(torch.nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return F.one_hot(torch.arange(len(images)) // 10, 3).float() + 0.01 * torch.randn(len(images), 3)
+            return F.one_hot(torch.arange(len(images)) // 40, 3).float() + 0.01 * torch.randn(len(images), 3)
 
     class Blind(torch.nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return F.one_hot(torch.arange(len(images)) % 10, 10).float()
+            return F.one_hot(torch.arange(len(images)) % 40, 40).float()
 
-    chosen = [0, 1, 2], list(range(10))
-    assert evaluation.retrieval(Told(), shipped(), *chosen) == 1
-    assert evaluation.retrieval(Blind(), shipped(), *chosen) < 0.6
+    fonts = [0, 1, 2]
+    assert evaluation.retrieval(Told(), shipped(), fonts, fonts) == 1
+    assert evaluation.retrieval(Blind(), shipped(), fonts, fonts) < 0.6
+    assert evaluation.retrieval(None, shipped(), [5], [4, 5, 6]) > evaluation.retrieval(None, shipped(), [0], fonts)
+
+
+def test_glyphs_that_a_font_lacks_are_neither_shown_nor_asked_for() -> None:
+    glyphs = shipped()
+    present = glyphs.present.copy()
+    present[0, 125] = present[3, 130] = False
+    present[3, :100] = False
+    poor = replace(glyphs, present=present)
+    task = evaluation.Task.of(poor, seen=True)
+    pairs = set(zip(task.of_font.tolist(), task.of_character.tolist(), strict=True))
+    assert len(pairs) == 29 * 39 - 1
+    assert not any(pair == (3, 130) or pair[1] == 125 for pair in pairs)
+    shown = evaluation.references(poor, 3, 16)
+    has = glyphs.images([3], list(range(100, 120)))[0]
+    assert all(any(torch.equal(one, other) for other in has) for one in shown)
+    mean = evaluation.averaged(poor, evaluation.Task.chosen(poor, [5], [130], True))
+    others = [n for n in range(30) if n not in (3, 5)]
+    assert torch.allclose(mean[0], glyphs.images(others, [130])[:, 0].mean(0), atol=1e-6)
+
+
+# ---------------------------------------------------------------------------------------------- variants
+
+
+def test_a_branch_goes_on_with_what_it_has_in_common() -> None:
+    trunk = training.Trainer(TINY, fonts=30, size=32, seed=1)
+    sampler = Sampler(shipped())
+    trunk.step(2, sampler, batches.chance(1, 0))
+    before = [p.detach().clone() for p in trunk.networks().parameters()]
+    for change in ({}, {"levels": (2,)}, {"levels": (1,)}, {"fdsc": "attn"}):
+        branch = training.Trainer(replace(TINY, **change), fonts=30, size=32, seed=1)
+        branch.adopt(trunk)
+        assert branch.done == 1
+        assert torch.equal(branch.generator.encoder.fine.weight, trunk.generator.encoder.fine.weight)
+    part = training.Trainer(replace(TINY, levels=(2,)), fonts=30, size=32, seed=1)
+    part.adopt(trunk)
+    x = shipped().images([0], [0, 1])[0]
+    code = trunk.encoder(x)
+    with torch.no_grad():
+        trunk.generator.skips["1"].weight.zero_()
+        trunk.generator.skips["1"].bias.zero_()
+        cut = trunk.generator(x, code)[0]
+        assert torch.allclose(part.generator(x, code)[0], cut, atol=1e-5)  # as if the other connection carried nothing
+    train(replace(TINY, steps=2, warmup=0), shipped(), 1, begin=trunk)
+    after = list(trunk.networks().parameters())
+    changed = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert sum(changed) == 2  # the two that were set to nought above: a branch leaves its trunk alone
+
+
+def test_variants_share_the_start_of_what_they_have_in_common() -> None:
+    one, other = (training.Trainer(replace(TINY, fdsc=kind), fonts=30, size=32, seed=4) for kind in ("conv", "none"))
+    for a, b in zip(one.judges.parameters(), other.judges.parameters(), strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(one.encoder.parameters(), other.encoder.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_leaning_fonts_are_added_to_those_that_are_trained_on() -> None:
+    glyphs = runs.leaning()
+    assert glyphs.ink.shape[0] == len(glyphs.fonts) == 48
+    assert glyphs.seen[0].stop == 42
+    assert glyphs.fonts[42:] == shipped().fonts[30:]
+    rows = np.arange(32) - 15.5
+    middle = (glyphs.ink[:, :, :, :].astype(float) * np.arange(32)).sum(3) / np.maximum(glyphs.ink.sum(3), 1)
+    heavy = glyphs.ink.sum(3) > 200
+
+    def leans(font: int) -> float:
+        """Slope of where ink is on the row, over rows with ink in both."""
+        plain, both = runs.LEANING[0], heavy[font] & heavy[runs.LEANING[0]]
+        away = (middle[font] - middle[plain])[both]
+        at = np.broadcast_to(rows, heavy[font].shape)[both]
+        return float(np.polyfit(at, away, 1)[0])
+
+    assert leans(30) == pytest.approx(-runs.SHEAR, abs=0.05)  # the top, at negative rows, is pushed right
+    assert leans(31) == pytest.approx(runs.SHEAR, abs=0.05)
+
+
+def test_the_penalty_is_taken_now_and_then_and_is_as_heavy() -> None:
+    seen: list[int] = []
+    real = losses.r1_penalty
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(losses, "r1_penalty", lambda a, b: (seen.append(every), real(a, b))[1])
+        for every in (1, 4):
+            trainer = training.Trainer(replace(TINY, every=every), fonts=30, size=32, seed=2)
+            for number in range(4, 12):
+                trainer.step(number, Sampler(shipped()), batches.chance(0, number))
+    assert (seen.count(1), seen.count(4)) == (8, 2)

@@ -23,6 +23,7 @@ from firsthand.errors import UserError
 
 SIZE, BOX = 32, 24  # pixels of a picture, and of the ink of a font's larger glyphs
 MEASURE = 96  # em at which fonts are measured
+KEPT = 190  # characters of a folder's fonts kept from training at most, as many as the paper keeps of 990
 FAINT = 5  # dark pixels below which a rendering counts as empty
 SUFFIXES = (".ttf", ".otf", ".ttc")
 CODECS = {"gb2312": (0xB0A1, 0xD7F9), "big5": (0xA440, 0xC67E), "shift_jis": (0x889F, 0x9872)}  # their first levels
@@ -195,7 +196,8 @@ def font_files(folder: Path) -> list[Path]:
 def from_files(files: list[Path], characters: str, *, size: int = SIZE) -> tuple[Glyphs, list[str]]:
     """Glyphs of fonts on disk, and a sentence for every one that was skipped or is incomplete.
 
-    A tenth of the fonts (at least one) and a quarter of the characters are kept from training.
+    A tenth of the fonts (at least one) and a quarter of the characters, at most KEPT, are kept from training. The first
+    font, which lends content, is the one that has most characters.
 
     Raises:
         UserError: fewer than three fonts are left.
@@ -218,8 +220,11 @@ def from_files(files: list[Path], characters: str, *, size: int = SIZE) -> tuple
         raise UserError(
             f"{len(names)} of {len(files)} fonts can be used; at least three are needed. {' '.join(remarks)}"
         )
-    kept = max(1, len(names) // 10), len(characters) // 4
-    return Glyphs(np.stack(ink), np.stack(present), names, characters, *kept), remarks
+    kept = max(1, len(names) // 10), min(len(characters) // 4, KEPT)
+    first = int(np.argmax([here.sum() for here in present[: len(present) - kept[0]]]))
+    order = [first, *(n for n in range(len(names)) if n != first)]
+    found = [names[n] for n in order]
+    return Glyphs(np.stack(ink)[order], np.stack(present)[order], found, characters, *kept), remarks
 
 
 def _rendered(

@@ -127,7 +127,7 @@ class Attention(nn.Module):
         inner = max(1, channels // SHARE)
         self.query, self.key = nn.Conv2d(channels, inner, 1), nn.Conv2d(channels, inner, 1)
         self.value = nn.Conv2d(channels, channels, 1)
-        self.strength = nn.Parameter(torch.zeros(()))  # so that it starts as the form without attention
+        self.strength = nn.Parameter(torch.tensor(0.1))  # at nought moves and attention would wait for each other
 
     def forward(self, styled: Tensor, content: Tensor) -> Tensor:
         """(B, C, H, W) twice -> content plus what attention adds."""

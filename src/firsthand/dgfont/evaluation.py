@@ -6,6 +6,7 @@ place stands a distance of features of our own reader, called a proxy wherever i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,13 @@ from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from firsthand.data.glyphs import Glyphs
+from firsthand.data.glyphs import Glyphs, shipped
 from firsthand.dgfont.training import Model
 from firsthand.kit.shared import shared
 
 READER_STEPS, READER_BATCH, READER_RATE = 500, 96, 2e-3
 REFERENCES = 16  # glyphs whose codes are averaged
+TWINS = 0.06  # mean L1 below which two fonts are of one family
 
 
 class Reader(nn.Module):
@@ -54,10 +56,9 @@ def train_reader(glyphs: Glyphs, seed: int) -> Reader:
     train = characters.stop
     reader = Reader(images.shape[1], images.shape[0])
     optimizer = torch.optim.Adam(reader.parameters(), READER_RATE)
-    generator = torch.Generator().manual_seed(seed)
+    generator, pairs = torch.Generator().manual_seed(seed), torch.from_numpy(glyphs.present[fonts]).nonzero()
     for _ in range(READER_STEPS):
-        f = torch.randint(images.shape[0], (READER_BATCH,), generator=generator)
-        c = torch.randint(images.shape[1], (READER_BATCH,), generator=generator)
+        f, c = pairs[torch.randint(len(pairs), (READER_BATCH,), generator=generator)].T
         shift = torch.randint(-2, 3, (2,), generator=generator).tolist()
         by_character, by_font = reader(images[f, c].roll(shift, (2, 3)))
         known = c < train
@@ -74,7 +75,8 @@ class Score:
 
     Attributes:
         l1, rmse, ssim: against the true glyph. features: the proxy's distance to it. character: share read as the right
-            character. font: share read as the right font; nan for fonts that the reader does not know.
+            character. certainty: mean probability of the right character. font: share read as a font of the right
+            family; nan for fonts that the reader does not know.
     """
 
     l1: float
@@ -82,6 +84,7 @@ class Score:
     ssim: float
     features: float
     character: float
+    certainty: float
     font: float
 
 
@@ -100,22 +103,40 @@ def errors(made: Tensor, true: Tensor) -> dict[str, float]:
 
 
 @torch.no_grad()
-def score(made: Tensor, true: Tensor, reader: Reader, characters: Tensor, fonts: Tensor | None) -> Score:
-    """Compare made with true glyphs (N, 1, H, W), of characters (N,) and fonts (N,), None for unknown ones."""
+def score(made: Tensor, true: Tensor, reader: Reader, task: Task) -> Score:
+    """Compare made with true glyphs (N, 1, H, W) of a task's pairs."""
     plain = errors(made, true)
     deep = [F.normalize(reader.features(images).flatten(1)) for images in (made, true)]
     by_character, by_font = reader(made)
+    right = by_character.softmax(1).gather(1, task.of_character[:, None])
+    told = task.family[by_font.argmax(1)] == task.family[task.of_font]
     return Score(
         plain["l1"],
         plain["rmse"],
         plain["ssim"],
         float((deep[0] - deep[1]).square().sum(1).mean()),
-        float((by_character.argmax(1) == characters).float().mean()),
-        float("nan") if fonts is None else float((by_font.argmax(1) == fonts).float().mean()),
+        float((by_character.argmax(1) == task.of_character).float().mean()),
+        float(right.mean()),
+        float(told.float().mean()) if task.seen else float("nan"),
     )
 
 
 # ------------------------------------------------------------------------------------ what is compared
+
+
+def families(glyphs: Glyphs) -> Tensor:
+    """Numbers (fonts,) of families: fonts that differ by less than TWINS in mean L1, or are joined by such fonts.
+
+    The number is that of the family's first font. A font that is told for its twin is told rightly.
+    """
+    images = glyphs.images(slice(None), slice(None, None, 4))  # a quarter of the characters is enough to see it
+    present, found = glyphs.present[:, ::4], torch.arange(len(images))
+    for font in range(len(images)):
+        both = torch.from_numpy(present & present[font])
+        away = ((images - images[font]).abs().mean((2, 3, 4)) / 2 * both).sum(1) / both.sum(1)
+        for twin in (away < TWINS).nonzero()[:, 0].tolist():
+            found[found == found[twin]] = found[font].clone()
+    return torch.tensor([int((found == number).nonzero()[0]) for number in found])
 
 
 @dataclass(frozen=True)
@@ -123,103 +144,144 @@ class Task:
     """Characters that nobody trained on, to be made in some fonts.
 
     Attributes:
-        fonts: numbers in the set. characters: numbers in the set. seen: whether the fonts were trained on.
+        of_font, of_character: numbers in the set, of the glyphs to be made (N,), font by font.
+        family: of all fonts of the set. seen: whether the fonts were trained on.
     """
 
-    fonts: list[int]
-    characters: list[int]
+    of_font: Tensor
+    of_character: Tensor
+    family: Tensor
     seen: bool
 
     @classmethod
     def of(cls, glyphs: Glyphs, *, seen: bool) -> Task:
-        """All kept characters, in the fonts that were trained on but the content font, or in those that were not."""
+        """Kept characters, in the fonts that were trained on but the content font, or in those that were not and have
+        no twin among them. Glyphs that a font or the content font lacks are left out."""
         known, trained = glyphs.seen
-        fonts = range(1, known.stop) if seen else range(known.stop, len(glyphs.fonts))
-        return cls(list(fonts), list(range(trained.stop, len(glyphs.characters))), seen)
+        family = families(glyphs)
+        strangers = [n for n in range(known.stop, len(glyphs.fonts)) if family[n] not in family[known]]
+        fonts = list(range(1, known.stop)) if seen else strangers
+        return cls.chosen(glyphs, fonts, list(range(trained.stop, len(glyphs.characters))), seen, family)
+
+    @classmethod
+    def chosen(
+        cls, glyphs: Glyphs, fonts: list[int], characters: list[int], seen: bool, family: Tensor | None = None
+    ) -> Task:
+        """These characters in these fonts, as far as they and the content font have them."""
+        here = [(f, c) for f in fonts for c in characters if glyphs.present[f, c] and glyphs.present[0, c]]
+        pairs = torch.tensor(here).view(-1, 2)
+        return cls(pairs[:, 0], pairs[:, 1], families(glyphs) if family is None else family, seen)
+
+    @property
+    def fonts(self) -> list[int]:
+        """Numbers of the fonts, in their order."""
+        return torch.unique(self.of_font).tolist()
+
+    @property
+    def characters(self) -> list[int]:
+        """Numbers of the characters, in their order."""
+        return torch.unique(self.of_character).tolist()
+
+    def chance(self, known: int) -> float:
+        """Share of fonts told by naming one of the `known` first at random."""
+        return float((self.family[self.of_font][:, None] == self.family[None, :known]).float().mean())
 
     def true(self, glyphs: Glyphs) -> Tensor:
-        """The true glyphs (fonts characters, 1, H, W), font by font."""
-        return glyphs.images(self.fonts, self.characters).flatten(0, 1)
+        """The true glyphs (N, 1, H, W)."""
+        return glyphs.images(slice(None), slice(None))[self.of_font, self.of_character]
 
-    def labels(self) -> tuple[Tensor, Tensor | None]:
-        """Characters and fonts of those."""
-        characters = torch.tensor(self.characters).repeat(len(self.fonts))
-        fonts = torch.tensor(self.fonts).repeat_interleave(len(self.characters))
-        return characters, fonts if self.seen else None
+    def content(self, glyphs: Glyphs) -> Tensor:
+        """The characters as the content font, the set's first, has them (N, 1, H, W)."""
+        return glyphs.images([0], slice(None))[0, self.of_character]
 
 
 def references(glyphs: Glyphs, font: int, count: int = REFERENCES, *, seed: int = 0) -> Tensor:
-    """Glyphs of characters to train on that show a font's style, (count, 1, H, W); the same for all fonts."""
-    drawn = torch.randperm(glyphs.seen[1].stop, generator=torch.Generator().manual_seed(seed))[:count]
-    return glyphs.images([font], drawn.tolist())[0]
+    """Glyphs of characters to train on that show a font's style, (count, 1, H, W); the same for all fonts that have
+    them."""
+    drawn = torch.randperm(glyphs.seen[1].stop, generator=torch.Generator().manual_seed(seed))
+    return glyphs.images([font], [c for c in drawn.tolist() if glyphs.present[font, c]][:count])[0]
 
 
 def generate(model: Model, glyphs: Glyphs, task: Task, *, count: int = REFERENCES, seed: int = 0) -> Tensor:
     """The task's glyphs by a model, from the first font's content."""
-    content = glyphs.images([0], task.characters)[0]
-    codes = [model.code(references(glyphs, font, count, seed=seed)) for font in task.fonts]
-    return torch.cat([model.paint(content, code) for code in codes])
+    content, found = task.content(glyphs), []
+    for font in task.fonts:
+        code = model.code(references(glyphs, font, count, seed=seed))
+        found.append(model.paint(content[task.of_font == font], code))
+    return torch.cat(found)
 
 
 def copied(glyphs: Glyphs, task: Task) -> Tensor:
     """Baseline: the content glyph as it is."""
-    return glyphs.images([0], task.characters)[0].repeat(len(task.fonts), 1, 1, 1)
+    return task.content(glyphs)
 
 
 def averaged(glyphs: Glyphs, task: Task) -> Tensor:
     """Baseline: each character's mean over the other fonts to train on. It sees the characters that are asked for."""
-    known = glyphs.images(glyphs.seen[0], task.characters)
+    known = glyphs.images(glyphs.seen[0], slice(None))
+    here = torch.from_numpy(glyphs.present[glyphs.seen[0]]).float()[..., None, None, None]
     found = []
-    for font in task.fonts:
-        others = [n for n in range(len(known)) if n != font]
-        found.append(known[others].mean(0))
-    return torch.cat(found)
+    for font, character in zip(task.of_font.tolist(), task.of_character.tolist(), strict=True):
+        weights = here[:, character].clone()
+        if font < len(weights):
+            weights[font] = 0
+        found.append((known[:, character] * weights).sum(0) / weights.sum(0).clamp(min=1))
+    return torch.stack(found)
 
 
 def near(glyphs: Glyphs, task: Task, *, seed: int = 0) -> Tensor:
     """Baseline: the character in the other font to train on whose references differ least, pixel by pixel. It sees the
     characters that are asked for."""
     known = torch.stack([references(glyphs, font, seed=seed) for font in range(glyphs.seen[0].stop)])
-    found = []
-    for font in task.fonts:
-        away = (known - references(glyphs, font, seed=seed)).abs().flatten(1).mean(1)
-        if font < len(known):
-            away[font] = torch.inf
-        found.append(glyphs.images([int(away.argmin())], task.characters)[0])
-    return torch.cat(found)
+
+    def away(font: int) -> Tensor:
+        return (known - references(glyphs, font, seed=seed)).abs().flatten(1).mean(1)
+
+    return _from_the_least(glyphs, task, away)
 
 
 def nearest(model: Model, glyphs: Glyphs, task: Task, *, seed: int = 0) -> Tensor:
     """Baseline: the character in the other font to train on whose style code is nearest. It sees the characters too."""
-    known = [model.code(references(glyphs, font, seed=seed)) for font in range(glyphs.seen[0].stop)]
-    table = F.normalize(torch.stack(known) - torch.stack(known).mean(0))
+    known = torch.stack([model.code(references(glyphs, font, seed=seed)) for font in range(glyphs.seen[0].stop)])
+    table = F.normalize(known - known.mean(0))
+
+    def away(font: int) -> Tensor:
+        return -table @ F.normalize(model.code(references(glyphs, font, seed=seed)) - known.mean(0), dim=0)
+
+    return _from_the_least(glyphs, task, away)
+
+
+def _from_the_least(glyphs: Glyphs, task: Task, away: Callable[[int], Tensor]) -> Tensor:
+    """The task's characters in the font to train on, another one, whose `away` (fonts,) from the asked one is least."""
     found = []
     for font in task.fonts:
-        code = model.code(references(glyphs, font, seed=seed)) - torch.stack(known).mean(0)
-        code = F.normalize(code, dim=0)
-        likeness = table @ code
-        if font < len(table):
-            likeness[font] = -2
-        found.append(glyphs.images([int(likeness.argmax())], task.characters)[0])
+        order = [n for n in away(font).argsort().tolist() if n != font]
+        asked = task.of_character[task.of_font == font].tolist()
+        has = [next(n for n in order if glyphs.present[n, c]) for c in asked]  # the next font, where it lacks one
+        found.append(glyphs.images(slice(None), slice(None))[has, asked])
     return torch.cat(found)
 
 
 @torch.no_grad()
-def retrieval(encoder: nn.Module, glyphs: Glyphs, fonts: list[int], characters: list[int]) -> float:
-    """Share of glyphs whose nearest other code, among codes of other characters, is of their own font."""
-    images = glyphs.images(fonts, characters)
-    codes = encoder(images.flatten(0, 1))
+def retrieval(encoder: nn.Module | None, glyphs: Glyphs, fonts: list[int], among: list[int]) -> float:
+    """Share of kept glyphs of `fonts` whose nearest code, of another character in the fonts `among`, is of their own
+    family.
+
+    Args:
+        encoder: from pictures to codes; None: the pixels are the code. glyphs, fonts, among: numbers of fonts.
+    """
+    kept = range(glyphs.seen[1].stop, len(glyphs.characters))
+    task = Task.chosen(glyphs, among, list(kept), True)
+    codes = task.true(glyphs)
+    codes = codes.flatten(1) if encoder is None else encoder(codes)
     codes = F.normalize(codes - codes.mean(0))
-    font = torch.arange(len(fonts)).repeat_interleave(len(characters))
-    character = torch.arange(len(characters)).repeat(len(fonts))
     likeness = codes @ codes.mT
-    likeness[character[:, None] == character[None]] = -2
-    return float((font[likeness.argmax(1)] == font).float().mean())
+    likeness[task.of_character[:, None] == task.of_character[None]] = -2
+    right = task.family[task.of_font[likeness.argmax(1)]] == task.family[task.of_font]
+    return float(right[torch.isin(task.of_font, torch.tensor(fonts))].float().mean())
 
 
 @shared
 def reader_of(seed: int) -> Reader:
     """A seed's reader of the shipped set."""
-    from firsthand.data.glyphs import shipped
-
     return train_reader(shipped(), seed)

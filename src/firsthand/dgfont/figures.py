@@ -25,8 +25,8 @@ FONTS = {  # styles that the figures offer, by their number in the set; those fr
 }  # fmt: skip
 PAIRS = {"thin to black": (33, 32), "Ming to comic": (2, 21), "brush to oblique": (13, 34)}
 ASKED = "父"  # the character in which moves are shown; kept as well
-SPREAD = (0.0, 0.5, 1.0, 1.5, 2.0)  # by which moves are multiplied
-BETWEEN = tuple(n / 6 for n in range(7))
+SPREAD = (0.0, 0.5, 1.0, 2.0)  # by which moves are multiplied
+BETWEEN = (0.0, 0.25, 0.5, 0.75, 1.0)
 REFERENCES = (1, 4, 16)
 
 
@@ -105,7 +105,7 @@ def draw_kinds(characters: str = HERO[:5]) -> Figure:
     """The baselines beside the model and the truth, in one unseen font."""
     glyphs, font = shipped(), 32
     numbers = [glyphs.characters.index(c) for c in characters]
-    task = evaluation.Task([font], numbers, False)
+    task = evaluation.Task.chosen(glyphs, [font], numbers, False)
     rows = {
         "a copy": evaluation.copied(glyphs, task), "the mean glyph": evaluation.averaged(glyphs, task),
         "the nearest font": evaluation.near(glyphs, task), "the model": written(characters, font),
@@ -121,20 +121,14 @@ def draw_kinds(characters: str = HERO[:5]) -> Figure:
 
 
 @torch.no_grad()
-def moves(character: str, font: int) -> tuple[Tensor, Tensor]:
-    """Where the connection at full resolution reads, (s, s, 2) in pixels down and right, the mean over taps weighted
-    by their factors, and the picture that comes out, (s, s)."""
-    model = film.shipped_model()
-    picture, seen = model.generator.mix(model.generator.encode(content_of(character)), film.code_of(font)[None])
-    offset, mask = seen[1]
-    weights = mask[0] / mask[0].sum(0)
-    down, right = ((offset[0, axis::2] * weights).sum(0) for axis in (0, 1))
-    return torch.stack([down, right], -1), picture[0, 0]
+def moves(character: str, font: int, by: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Where the connection at full resolution reads when what both connections' moves come out of is multiplied.
 
+    At full resolution the painter has already seen what half resolution moved, so its moves are not just multiplied.
 
-@torch.no_grad()
-def _moved(character: str, font: int, by: float) -> Tensor:
-    """The picture where all moves of both connections are multiplied."""
+    Returns:
+        moves (s, s, 2) in pixels down and right, means over taps weighted by their factors, and the picture (s, s).
+    """
     model = film.shipped_model()
     generator = model.generator
     heads: list[Any] = [skip.offsets.conv for skip in generator.skips.values()]  # type: ignore[union-attr]
@@ -142,11 +136,14 @@ def _moved(character: str, font: int, by: float) -> Tensor:
     for head in heads:
         head.weight[: 2 * len(head.weight) // 3] *= by
         head.bias[: 2 * len(head.bias) // 3] *= by
-    picture = model.paint(content_of(character), film.code_of(font))[0, 0]
+    picture, seen = generator.mix(generator.encode(content_of(character)), film.code_of(font)[None])
     for head, (weight, bias) in zip(heads, kept, strict=True):
         head.weight.copy_(weight)
         head.bias.copy_(bias)
-    return picture
+    offset, mask = seen[1]
+    weights = mask[0] / mask[0].sum(0)
+    down, right = ((offset[0, axis::2] * weights).sum(0) for axis in (0, 1))
+    return torch.stack([down, right], -1), picture[0, 0]
 
 
 def render_moves(style: str, moves_times: float) -> tuple[Figure, str]:
@@ -156,13 +153,13 @@ def render_moves(style: str, moves_times: float) -> tuple[Figure, str]:
         style: of FONTS. moves_times: of SPREAD, by which moves are multiplied.
     """
     font = FONTS[style]
-    field, _ = moves(ASKED, font)
-    picture = _moved(ASKED, font, moves_times)
+    field, picture = moves(ASKED, font, moves_times)
+    true = shipped().images([font], [shipped().characters.index(ASKED)])[0]
     fig, axes = plt.subplots(1, 3, figsize=(10.2, 3.6))
     _show(axes[0], _row(content_of(ASKED)))
     axes[0].set_title("read here")
     y, x = np.meshgrid(np.arange(1, 32, 2), np.arange(1, 32, 2), indexing="ij")
-    step = moves_times * field[1::2, 1::2].numpy()
+    step = field[1::2, 1::2].numpy()
     ink = (content_of(ASKED)[0, 0] < 0.6).float()
     near = torch.nn.functional.max_pool2d(ink[None, None], 5, 1, 2)[0, 0, 1::2, 1::2].numpy() > 0
     for a, b, (down, right) in zip(y[near], x[near], step[near], strict=True):
@@ -170,10 +167,12 @@ def render_moves(style: str, moves_times: float) -> tuple[Figure, str]:
     axes[0].scatter(x[near], y[near], s=4, c=PALETTE[0])
     _show(axes[1], _row(picture[None, None]))
     axes[1].set_title("written there")
-    _show(axes[2], _row(shipped().images([font], [shipped().characters.index(ASKED)])[0]))
+    _show(axes[2], _row(true))
     axes[2].set_title("the true glyph")
-    length = moves_times * float(field.norm(dim=-1)[content_of(ASKED)[0, 0] < 0].mean())
-    return fig, f"Style {style}, moves times {moves_times:g}: over ink they are {length:.2f} pixels long on average."
+    length = float(field.norm(dim=-1)[content_of(ASKED)[0, 0] < 0].mean())
+    away = float((picture - true[0, 0]).abs().mean()) / 2
+    words = f"Style {style}, moves times {moves_times:g}: over ink they are {length:.2f} pixels long on average"
+    return fig, f"{words}, and the result is {100 * away:.1f} hundredths of L1 from the true glyph."
 
 
 def render_between(pair: str, way: float, references: int) -> tuple[Figure, str]:
@@ -204,19 +203,21 @@ def render_map(contrastive_loss: str, style: str) -> tuple[Figure, str]:
     Args:
         contrastive_loss: "with" or "without". style: of FONTS, whose glyphs are marked.
     """
-    places = film.shipped("dgfont")[f"map.{'full' if contrastive_loss == 'with' else 'mute'}"].numpy()
+    variant = {"with": "full", "without": "mute"}[contrastive_loss]
+    places, codes = (film.shipped("dgfont")[f"{what}.{variant}"].float().numpy() for what in ("map", "codes"))
     fig, axes = plt.subplots(1, 2, figsize=(9.6, 4.4), gridspec_kw={"width_ratios": (1.3, 1)})
     font, glyphs = FONTS[style], shipped()
     flat = places.reshape(-1, 2)
     axes[0].scatter(flat[:, 0], flat[:, 1], s=7, c=FAINT, linewidths=0)
     axes[0].scatter(places[font, :, 0], places[font, :, 1], s=34, c=PALETTE[1], linewidths=0)
     bare(axes[0])
-    middle = places.mean(1)
-    order = np.argsort(np.square(middle - middle[font]).sum(1))[:4]
+    middle = codes.mean(1)
+    order = np.argsort(np.square(middle - middle[font]).sum(1))[:4]  # by whole codes: two axes are not all of them
     column = film.shown_characters()[:5]
     _show(axes[1], np.vstack([_row(glyphs.images([int(n)], column)[0]) for n in order]))
     axes[1].set_title("its font, and the nearest")
-    spread = float(np.square(places[font] - middle[font]).sum(1).mean() / np.square(flat).sum(1).mean())
+    every = np.square(codes - codes.mean((0, 1))).sum(2).mean()
+    spread = float(np.square(codes[font] - middle[font]).sum(1).mean() / every)
     names = ", ".join(glyphs.fonts[int(n)] for n in order[1:])
     words = f"{style} {contrastive_loss} the loss: nearest are {names}"
     return fig, f"{words}; its glyphs spread {100 * spread:.0f} % as much as all do."

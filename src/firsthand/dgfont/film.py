@@ -36,14 +36,15 @@ def shown_characters() -> list[int]:
 
 
 @torch.no_grad()
-def style_map(encoder: nn.Module) -> Tensor:
-    """Codes of all fonts' shown characters on their first two principal axes, (fonts, SHOWN, 2), spread one."""
+def style_map(encoder: nn.Module) -> tuple[Tensor, Tensor]:
+    """Codes of all fonts' shown characters, (fonts, SHOWN, D), centred and of length one, and where they lie on their
+    first two principal axes, (fonts, SHOWN, 2), spread one."""
     images = glyphs_shipped().images(slice(None), shown_characters())
     codes = encoder(images.flatten(0, 1))
     codes = F.normalize(codes - codes.mean(0))
     _, _, axes = torch.linalg.svd(codes - codes.mean(0), full_matrices=False)
     places = (codes - codes.mean(0)) @ axes[:2].mT
-    return (places / places.std()).view(*images.shape[:2], 2)
+    return codes.view(*images.shape[:2], -1), (places / places.std()).view(*images.shape[:2], 2)
 
 
 def main() -> None:
@@ -58,13 +59,15 @@ def main() -> None:
         for name, value in network.state_dict().items()
     }
     for variant in MAPS:
-        tensors[f"map.{variant}"] = style_map(runs.model_of(SEED, variant).encoder)
+        codes, places = style_map(runs.model_of(SEED, variant).encoder)
+        tensors |= {f"codes.{variant}": codes.half(), f"map.{variant}": places}
     reader = evaluation.reader_of(SEED)
+    tensors |= {f"reader.{n}": t.half() if t.is_floating_point() else t for n, t in reader.state_dict().items()}
     quality: dict[str, float] = {}
     for name, seen in (("seen", True), ("unseen", False)):
         task = Task.of(glyphs, seen=seen)
         made = evaluation.generate(model, glyphs, task)
-        found = evaluation.score(made, task.true(glyphs), reader, *task.labels())
+        found = evaluation.score(made, task.true(glyphs), reader, task)
         quality |= {
             f"characters read, {name} fonts": round(found.character, 4),
             f"L1, {name} fonts": round(found.l1, 4),
@@ -98,6 +101,16 @@ def shipped_model() -> Model:
         network.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in own.items()})
         network.eval().requires_grad_(False)
     return Model(generator, encoder)
+
+
+@shared
+def shipped_reader() -> evaluation.Reader:
+    """The reader of real glyphs, of the seed of the film."""
+    glyphs = glyphs_shipped()
+    reader = evaluation.Reader(len(glyphs.characters), glyphs.seen[0].stop)
+    own = {n.removeprefix("reader."): t for n, t in shipped("dgfont").items() if n.startswith("reader.")}
+    reader.load_state_dict({n: t.float() if t.is_floating_point() else t for n, t in own.items()})
+    return reader.eval().requires_grad_(False)
 
 
 @shared

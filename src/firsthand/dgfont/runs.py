@@ -2,95 +2,150 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from firsthand.data.glyphs import shipped
+from firsthand.data.glyphs import Glyphs, shipped
 from firsthand.dgfont import evaluation
+from firsthand.dgfont.contrastive import contrast
 from firsthand.dgfont.deform import deform_conv2d
 from firsthand.dgfont.evaluation import Score, Task, reader_of
-from firsthand.dgfont.training import Model, Recipe, contrast, train
+from firsthand.dgfont.training import Model, Recipe, Trainer, train
 from firsthand.kit.shared import shared
 
-BOOK = Recipe(steps=240, warmup=40)
+BOOK = Recipe()
 CONTRAST = replace(BOOK, steps=150)
-#: What is changed, one thing at a time; all else is as in BOOK.
+#: Trained from scratch: what is changed, one thing at a time; all else is as in BOOK.
 VARIANTS: dict[str, dict[str, object]] = {
     "full": {},
     "none": {"fdsc": "none"},
     "plain": {"fdsc": "plain"},
-    "lower": {"levels": (2,)},
-    "attention": {"fdsc": "attn"},
-    "free": {"offset": 0.0},
-    "stiff": {"offset": 5.0},
     "single": {"head": "single"},
     "mute": {"mode": "none"},
+    "self": {"mode": "self"},
+    "lean": {},  # on a set with slanted fonts
 }
+#: Changed in "full" at step FORK, and trained on for BRANCH steps, as "on" is without a change.
+BRANCHES: dict[str, dict[str, object]] = {
+    "on": {},
+    "lower": {"levels": (2,)},
+    "upper": {"levels": (1,)},
+    "attention": {"fdsc": "attn"},
+    "free": {"offset": 0.0},
+    "half": {"offset": 0.5},
+    "stiff": {"offset": 5.0},
+    "copies": {"image": 0.0},
+    "contents": {"content": 0.0},
+}
+FORK, BRANCH = 300, 100
 SHEAR = 0.25  # pixels to the right for every pixel up
+LEANING = (1, 2, 8, 10, 24, 26)  # fonts that "lean" also sees slanted either way; the content font is not among them
+DRAWS = 5  # of references
+
+
+@shared
+def _full(seed: int) -> tuple[Model, Trainer]:
+    """The whole method, and where it was at step FORK."""
+    kept: list[Trainer] = []
+
+    def note(number: int, trainer: Trainer) -> None:
+        if number + 1 == FORK:
+            kept.append(copy.deepcopy(trainer))
+
+    return train(BOOK, shipped(), seed, note=note), kept[0]
 
 
 @shared
 def model_of(seed: int, variant: str) -> Model:
-    """A variant, trained on the shipped set."""
-    return train(replace(BOOK, **VARIANTS[variant]), shipped(), seed)  # type: ignore[arg-type]
+    """A variant or a branch, trained on the shipped set."""
+    if variant == "full":
+        return _full(seed)[0]
+    if variant in BRANCHES:
+        recipe = replace(BOOK, steps=BRANCH, warmup=0, **BRANCHES[variant])  # type: ignore[arg-type]
+        return train(recipe, shipped(), seed, begin=_full(seed)[1])
+    glyphs = leaning() if variant == "lean" else shipped()
+    return train(replace(BOOK, **VARIANTS[variant]), glyphs, seed)  # type: ignore[arg-type]
 
 
 @shared
 def encoder_of(seed: int, mode: str) -> nn.Module:
-    """A style encoder trained by the contrastive loss alone, in one of its modes."""
+    """A style encoder trained by the contrastive loss alone, in one of its modes; "start": not trained."""
+    if mode == "start":
+        return contrast(replace(CONTRAST, steps=0), shipped(), seed)
     return contrast(replace(CONTRAST, mode=mode), shipped(), seed)
 
 
-def made(seed: int, how: str, task: Task, *, count: int = evaluation.REFERENCES) -> Tensor:
-    """A task's glyphs by a variant, or by "copy", "mean", "near" or "nearest"."""
-    glyphs = shipped()
+def made(seed: int, how: str, task: Task, *, count: int = evaluation.REFERENCES, draw: int | None = None) -> Tensor:
+    """A task's glyphs by a variant, or by "copy", "mean", "near" or "nearest"; `draw` chooses other references."""
+    glyphs, drawn = shipped(), seed if draw is None else 1000 * (seed + 1) + draw
     if how == "copy":
         return evaluation.copied(glyphs, task)
     if how == "mean":
         return evaluation.averaged(glyphs, task)
     if how == "near":
-        return evaluation.near(glyphs, task, seed=seed)
+        return evaluation.near(glyphs, task, seed=drawn)
     if how == "nearest":
-        return evaluation.nearest(model_of(seed, "full"), glyphs, task, seed=seed)
-    return evaluation.generate(model_of(seed, how), glyphs, task, count=count, seed=seed)
+        return evaluation.nearest(model_of(seed, "full"), glyphs, task, seed=drawn)
+    return evaluation.generate(model_of(seed, how), glyphs, task, count=count, seed=drawn)
 
 
 @shared
-def score_of(seed: int, how: str, seen: bool, count: int = evaluation.REFERENCES) -> Score:
-    """Scores of a variant or baseline on kept characters, in fonts that were trained on or not."""
-    task = Task.of(shipped(), seen=seen)
-    return evaluation.score(made(seed, how, task, count=count), task.true(shipped()), reader_of(seed), *task.labels())
+def task_of(seen: bool) -> Task:
+    """Kept characters of the shipped set, in fonts that were trained on or not."""
+    return Task.of(shipped(), seen=seen)
 
 
 @shared
-def ceiling(seed: int) -> Score:
-    """Scores of the true glyphs: what the reader makes of them."""
-    task = Task.of(shipped(), seen=True)
+def score_of(seed: int, how: str, seen: bool) -> Score:
+    """Scores of a variant, a branch, a baseline or ("true") the true glyphs, on kept characters."""
+    task = task_of(seen)
     true = task.true(shipped())
-    return evaluation.score(true, true, reader_of(seed), *task.labels())
+    images = true if how == "true" else made(seed, how, task)
+    return evaluation.score(images, true, reader_of(seed), task)
+
+
+@shared
+def by_references(seed: int, count: int) -> float:
+    """L1 in unseen fonts from so many references, mean over DRAWS draws of them."""
+    task = task_of(False)
+    true = task.true(shipped())
+    found = [evaluation.errors(made(seed, "full", task, count=count, draw=draw), true)["l1"] for draw in range(DRAWS)]
+    return float(np.mean(found))
+
+
+def fonts_of(seen: bool) -> list[int]:
+    """Fonts that were trained on, or those that were not and have no twin among them."""
+    return list(range(shipped().seen[0].stop)) if seen else task_of(False).fonts
 
 
 @shared
 def retrieval_of(seed: int, how: str, seen: bool) -> float:
-    """Font retrieval, per cent, by the codes of a trained variant or ("self", "font", "masked") of contrast alone."""
+    """Font retrieval, per cent, by the codes of a trained variant or of contrast alone, see `encoder_of`.
+
+    Fonts that were not trained on are looked for among all.
+
+    Args:
+        seed: of the encoder. how: "whole/VARIANT", "alone/MODE", or "pixels". seen: which fonts' glyphs look.
+    """
     glyphs = shipped()
-    known, trained = glyphs.seen
-    fonts = list(range(known.stop)) if seen else list(range(known.stop, len(glyphs.fonts)))
-    encoder = model_of(seed, how).encoder if how in VARIANTS else encoder_of(seed, how)
-    return 100 * evaluation.retrieval(encoder, glyphs, fonts, list(range(trained.stop, len(glyphs.characters))))
+    kind, _, name = how.partition("/")
+    among = fonts_of(True) if seen else fonts_of(True) + fonts_of(False)
+    encoder = {"whole": lambda: model_of(seed, name).encoder, "alone": lambda: encoder_of(seed, name)}
+    code = None if kind == "pixels" else encoder[kind]()
+    return 100 * evaluation.retrieval(code, glyphs, fonts_of(seen), among)
 
 
 @shared
 def mean_move(seed: int, variant: str) -> float:
     """Mean length, in pixels and per axis, of a variant's moves on kept characters in fonts that were trained on."""
     glyphs, model = shipped(), model_of(seed, variant)
-    task = Task.of(glyphs, seen=True)
-    content = glyphs.images([0], task.characters)[0]
-    found = []
+    content, found = glyphs.images([0], task_of(True).characters)[0], []
     with torch.no_grad():
-        for font in task.fonts[::3]:
+        for font in task_of(True).fonts[::3]:
             code = model.code(evaluation.references(glyphs, font))
             _, moves = model.generator(content, code.expand(len(content), -1))
             found.append(torch.stack([move.abs().mean() for move in moves]).mean())
@@ -110,26 +165,49 @@ def slanted(images: Tensor, shear: float) -> Tensor:
 
 
 @shared
-def slope(seed: int, shear: float) -> tuple[float, float]:
-    """(slope, correlation) of horizontal moves on rows, over ink: style of slanted glyphs minus that of upright ones.
+def leaning() -> Glyphs:
+    """The shipped set, and after the fonts to train on six of them again, slanted to the right and to the left."""
+    glyphs = shipped()
+    known, added, names = glyphs.seen[0].stop, [], []
+    for font in LEANING:
+        images = glyphs.images([font], slice(None))[0]
+        for shear in (SHEAR, -SHEAR):
+            added.append(((1 - slanted(images, shear)[:, 0]) * 127.5).round().to(torch.uint8).numpy())
+            names.append(f"{glyphs.fonts[font]}, slanted by {shear:+g}")
+    ink = np.concatenate([glyphs.ink[:known], np.stack(added), glyphs.ink[known:]])
+    fonts = [*glyphs.fonts[:known], *names, *glyphs.fonts[known:]]
+    return replace(glyphs, ink=ink, present=np.ones(ink.shape[:2], bool), fonts=fonts)
 
-    Moves of the connection at full resolution are averaged over taps, weighted by their factors. A shear t asks for a
-    slope of t.
+
+@torch.no_grad()
+def _moves(model: Model, maps: tuple[Tensor, Tensor, Tensor], shown: Tensor) -> list[Tensor]:
+    """Horizontal moves (N, h, w) in the style of some glyphs, level 1 first; means over taps by their factors."""
+    code = model.code(shown)
+    seen = model.generator.mix(maps, code.expand(len(maps[0]), -1))[1]
+    return [(seen[level][0][:, 1::2] * seen[level][1]).sum(1) / seen[level][1].sum(1) for level in sorted(seen)]
+
+
+@shared
+def slope(seed: int, shown: float | int) -> tuple[float, float]:
+    """(slope, correlation) of horizontal moves on rows, over ink, mean over both connections.
+
+    Moves in the style of the content font slanted by a shear (a float, which nobody trained on: the content font is not
+    in LEANING), minus those in its upright style. A shear t asks for a slope of t. An int shows that font instead.
     """
-    glyphs, model = shipped(), model_of(seed, "full")
-    task = Task.of(glyphs, seen=True)
-    content = glyphs.images([0], task.characters)[0]
+    glyphs, model = shipped(), model_of(seed, "lean")
+    content = glyphs.images([0], task_of(True).characters)[0]
     upright = evaluation.references(glyphs, 0)
-    moves = []
+    asked = slanted(upright, shown) if isinstance(shown, float) else evaluation.references(glyphs, shown)
     with torch.no_grad():
         maps = model.generator.encode(content)
-        for shown in (slanted(upright, shear), upright):
-            code = model.code(shown).expand(len(content), -1)
-            offset, mask = model.generator.mix(maps, code)[1][1]
-            moves.append((offset[:, 1::2] * mask).sum(1) / mask.sum(1))
-    ink = content[:, 0] < 0
-    rows = torch.arange(content.shape[-2]).float()[:, None].expand(content.shape[-2:]).expand(len(content), -1, -1)
-    x, y = rows[ink] - rows[ink].mean(), (moves[0] - moves[1])[ink]
-    y = y - y.mean()
-    across = float((x * y).sum())
-    return across / float((x * x).sum()), across / max(float((x * x).sum() * (y * y).sum()) ** 0.5, 1e-12)
+    ink, slopes, correlations = (content < 0).float(), [], []
+    for one, other in zip(_moves(model, maps, asked), _moves(model, maps, upright), strict=True):
+        size = one.shape[-1]
+        here = torch.nn.functional.adaptive_avg_pool2d(ink, size)[:, 0] > 0.5
+        rows = torch.arange(size).float()[:, None].expand(one.shape)
+        x, y = rows[here] - rows[here].mean(), (one - other)[here]
+        across = float((x * (y - y.mean())).sum())
+        slopes.append(across / float((x * x).sum()))
+        spread = float((x * x).sum() * (y - y.mean()).square().sum()) ** 0.5
+        correlations.append(across / max(spread, 1e-12))
+    return float(np.mean(slopes)), float(np.mean(correlations))

@@ -14,17 +14,16 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms import v2
 
 from firsthand.data.glyphs import Glyphs
 from firsthand.dgfont import losses
+from firsthand.dgfont.batches import Sampler, chance, normed, turned
+from firsthand.dgfont.contrastive import teach
 from firsthand.dgfont.networks import COMPACT, VGG11, Discriminator, Generator, StyleEncoder
 from firsthand.errors import UserError
 from firsthand.kit.training import load_tensors, save_tensors
 
-TURN, SHIFT, SCALE = 20.0, 0.1, (0.9, 1.1)  # of the picture that a self-made positive shows; never mirrored
 SAVE_EVERY = 500  # steps
-NORM_BATCHES, NORM_BATCH = 8, 64  # of glyphs on which batch norm is measured at the end
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,10 @@ class Recipe:
         adversarial, image, content, offset: weights of the losses.
         style, generated: of the contrastive loss of real glyphs, and of generated ones.
         mode: of the contrastive loss, see `losses.style_loss`; "none": without.
-        queue: negatives kept. penalty: of the judges' gradients. average: of weights, by step.
+        ahead: steps that teach the style encoder by the contrastive loss before all others.
+        queue: negatives kept. average: of weights, by step.
+        penalty, every: of the judges' gradients, taken at every so many steps and as many times as heavy.
+        rebuilt: share of a batch that is also painted in its own style.
         fdsc, levels, zero_offsets, head: see `Generator` and `Discriminator`.
         width, style_dim, first, judge_width, most, plan, channels: sizes of the networks.
         optimizer: "adam", or "rmsprop" for generator and judges, as released.
@@ -55,9 +57,12 @@ class Recipe:
     style: float = 0.5
     generated: float = 0.05
     mode: str = "masked"
+    ahead: int = 0
     queue: int = 256
-    penalty: float = 1.0
     average: float = 0.99
+    penalty: float = 1.0
+    every: int = 4
+    rebuilt: float = 0.5
     fdsc: str = "conv"
     levels: tuple[int, ...] = (1, 2)
     zero_offsets: bool = True
@@ -81,8 +86,9 @@ class Recipe:
 #: DG-Font as released, with DGFont++'s contrastive loss at TUNIT's weights.
 RELEASED = Recipe(
     steps=250_000, warmup=0, batch=32, lr=1e-4, judge_lr=1e-4, adversarial=1.0, image=0.1, content=0.1, offset=0.5,
-    style=0.1, generated=0.01, mode="self", queue=1024, penalty=10.0, average=0.999, fdsc="attn", width=64,
-    style_dim=128, first=7, judge_width=64, most=1024, plan=VGG11, channels=3, optimizer="rmsprop",
+    style=0.1, generated=0.01, mode="self", queue=1024, penalty=10.0, every=1, rebuilt=1.0, average=0.999,
+    fdsc="attn", width=64, style_dim=128, first=7, judge_width=64, most=1024, plan=VGG11, channels=3,
+    optimizer="rmsprop",
 )  # fmt: skip
 
 
@@ -116,30 +122,6 @@ class Model:
         return self.generator.encoder.fine.weight.shape[1]
 
 
-class Sampler:
-    """Batches of glyphs that their fonts have.
-
-    Args:
-        glyphs: whose seen fonts and characters are used. channels: equal ones. device: of the batches.
-    """
-
-    def __init__(self, glyphs: Glyphs, channels: int = 1, device: torch.device | str = "cpu") -> None:
-        fonts, characters = glyphs.seen
-        self.images = glyphs.images(fonts, characters).expand(-1, -1, channels, -1, -1).to(device)
-        self.present = torch.from_numpy(glyphs.present[fonts, characters])
-        self.pairs = self.present.nonzero()
-
-    def __call__(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Pictures (N, channels, H, W) and their fonts (N,)."""
-        chosen = self.pairs[torch.randint(len(self.pairs), (count,), generator=generator)]
-        return self.images[chosen[:, 0], chosen[:, 1]], chosen[:, 0].to(self.images.device)
-
-    def partners(self, fonts: Tensor, generator: torch.Generator) -> Tensor:
-        """Another glyph of each font, drawn from all that it has."""
-        chances = self.present[fonts.cpu()].float()
-        return self.images[fonts, torch.multinomial(chances, 1, generator=generator)[:, 0]]
-
-
 class Trainer:
     """Networks, their averages, optimisers and the queue.
 
@@ -150,8 +132,8 @@ class Trainer:
     def __init__(
         self, recipe: Recipe, *, fonts: int, size: int, seed: int = 0, device: torch.device | str = "cpu"
     ) -> None:
-        torch.manual_seed(seed)
-        self.recipe, channels = recipe, recipe.channels
+        self.recipe, channels, self.done = recipe, recipe.channels, 0
+        torch.manual_seed(3 * seed)  # each network has its own, so that variants of one share the others' start
         self.generator = Generator(
             size=size, width=recipe.width, channels=channels, style_dim=recipe.style_dim, fdsc=recipe.fdsc,
             zero_offsets=recipe.zero_offsets, levels=recipe.levels, first=recipe.first, unit_scale=True,
@@ -159,11 +141,13 @@ class Trainer:
         ).to(device)  # fmt: skip
         # Codes begin at about one a number. With the released 0.01 only the contrastive loss, which looks at directions
         # alone, makes them grow; without it there would be no style to compare with.
+        torch.manual_seed(3 * seed + 1)
         spread = 0.01 if recipe.width == 64 else float(recipe.plan[-1]) ** -0.5
         self.encoder = StyleEncoder(
             channels=channels, style_dim=recipe.style_dim, fonts=0, plan=recipe.plan, spread=spread
         )
         self.encoder.to(device)
+        torch.manual_seed(3 * seed + 2)
         self.judges = Discriminator(
             size=size, fonts=fonts, channels=channels, head=recipe.head, width=recipe.judge_width, most=recipe.most
         ).to(device)
@@ -190,7 +174,9 @@ class Trainer:
             for index, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{number}.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
         tensors |= {"queue.codes": self.queue.codes, "queue.fonts": self.queue.fonts}
-        save_tensors(path, tensors, {"seed": seed, "log": log, "queue": [self.queue.filled, self.queue.at]})
+        save_tensors(
+            path, tensors, {"seed": seed, "log": log, "queue": [self.queue.filled, self.queue.at], "done": self.done}
+        )
 
     def load(self, path: Path, seed: int) -> dict[str, list[float]]:
         """Go on from a checkpoint; returns the log so far.
@@ -218,7 +204,22 @@ class Trainer:
         self.queue.codes.copy_(tensors["queue.codes"])
         self.queue.fonts.copy_(tensors["queue.fonts"])
         self.queue.filled, self.queue.at = about["queue"]
+        self.done = about["done"]
         return about["log"]
+
+    @torch.no_grad()
+    def adopt(self, other: Trainer) -> None:
+        """Take over the other's networks, averages and queue; optimisers begin anew.
+
+        What only one of them has stays as it is. A layer that reads fewer maps here keeps its weights for the last
+        ones: a skip connection's maps come before the painter's own.
+        """
+        theirs = other.networks().state_dict()
+        for name, own in self.networks().state_dict().items():
+            if name in theirs:
+                found = theirs[name]
+                own.copy_(found if found.shape == own.shape else found[:, -own.shape[1] :])
+        self.queue, self.done = copy.deepcopy(other.queue), other.done
 
     def step(self, number: int, sampler: Sampler, generator: torch.Generator) -> dict[str, float]:
         """One step; returns its losses."""
@@ -236,16 +237,19 @@ class Trainer:
         found = {"offset": losses.offset_loss(moves)}
         total = recipe.offset * found["offset"]
         if number >= recipe.warmup:
-            found["judges"] = self._judge(styled, fake.detach(), wanted)
-        rebuilt = self.generator.mix(maps, codes)[0]
-        found["image"] = (rebuilt - x).abs().mean()
+            found["judges"] = self._judge(styled, fake.detach(), wanted, number)
+        some = max(1, round(recipe.rebuilt * recipe.batch))
+        rebuilt = self.generator.mix((maps[0][:some], maps[1][:some], maps[2][:some]), codes[:some])[0]
+        found["image"] = (rebuilt - x[:some]).abs().mean()
         found["content"] = (self.generator.encode(fake)[0] - maps[0]).abs().mean()
         total = total + recipe.image * found["image"] + recipe.content * found["content"]
         if number >= recipe.warmup:
             self.judges.requires_grad_(False)
-            logits = self.judges(torch.cat([fake, rebuilt]), torch.cat([wanted, fonts]))
+            logits = self.judges(torch.cat([fake, rebuilt]), torch.cat([wanted, fonts[:some]]))
             self.judges.requires_grad_(True)
-            found["adversarial"] = 2 * losses.hinge_generator(logits)  # of both halves
+            found["adversarial"] = torch.stack(
+                [losses.hinge_generator(part) for part in logits.split([len(fake), some])]
+            ).sum()
             total = total + recipe.adversarial * found["adversarial"]
         if recipe.mode != "none":
             found["style"], extra = self._style(x, fonts, codes, fake, styled, wanted, sampler, generator)
@@ -255,15 +259,19 @@ class Trainer:
         total.backward()
         for optimizer in self.optimizers[:2]:
             optimizer.step()
-        self._average(number)
+        self.average(number)
+        self.done += 1
         return {name: float(torch.as_tensor(value).detach()) for name, value in found.items()}
 
-    def _judge(self, real: Tensor, fake: Tensor, fonts: Tensor) -> Tensor:
-        real = real.detach().requires_grad_()
+    def _judge(self, real: Tensor, fake: Tensor, fonts: Tensor, number: int) -> Tensor:
+        priced = number % self.recipe.every == 0
+        real = real.detach().requires_grad_(priced)
         logits = self.judges(real, fonts)
-        loss = losses.hinge_discriminator(logits, self.judges(fake, fonts))
+        loss = total = losses.hinge_discriminator(logits, self.judges(fake, fonts))
+        if priced:
+            total = loss + self.recipe.every * self.recipe.penalty * losses.r1_penalty(logits, real)
         self.optimizers[2].zero_grad()
-        (loss + self.recipe.penalty * losses.r1_penalty(logits, real)).backward()
+        total.backward()
         self.optimizers[2].step()
         return loss
 
@@ -288,7 +296,7 @@ class Trainer:
         return real, recipe.style * real + recipe.generated * made
 
     @torch.no_grad()
-    def _average(self, number: int) -> None:
+    def average(self, number: int) -> None:
         """Average over ever more steps, up to the recipe's: the random start must not stay in."""
         keep = min(self.recipe.average, (1 + number) / (10 + number))
         for average, network in zip(self.averages, (self.generator, self.encoder), strict=True):
@@ -303,36 +311,10 @@ class Trainer:
         return Model(generator.eval().requires_grad_(False), normed(encoder, sampler).requires_grad_(False), log)
 
 
-@torch.no_grad()
-def normed(encoder: StyleEncoder, sampler: Sampler) -> StyleEncoder:
-    """The same encoder in eval mode, its batch norm measured anew on glyphs to train on."""
-    norms = [layer for layer in encoder.modules() if isinstance(layer, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # type: ignore[assignment]  # a plain mean
-    encoder.train()
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(NORM_BATCHES):
-        encoder(sampler(NORM_BATCH, generator)[0])
-    return encoder.eval()
-
-
 def falling(step: int, steps: int) -> float:
     """A factor on the rate: one, and over the last quarter straight down to a twentieth."""
     done = max(0.0, (step / max(steps, 1) - 0.75) / 0.25)
     return 1 - 0.95 * min(done, 1.0)
-
-
-def turned(images: Tensor, generator: torch.Generator) -> Tensor:
-    """The same glyphs, each a little turned, shifted and scaled; paper stays white."""
-    draw = torch.rand(len(images), 4, generator=generator) * 2 - 1
-    found = []
-    for image, (turn, right, down, scale) in zip(images, draw.tolist(), strict=True):
-        size = 1 + scale * (SCALE[1] - SCALE[0]) / 2
-        shift = [SHIFT * right * image.shape[-1], SHIFT * down * image.shape[-2]]
-        options = v2.InterpolationMode.BILINEAR, [0.0]
-        found.append(1 - v2.functional.affine(1 - image, TURN * turn, shift, size, [0.0, 0.0], *options))  # ink moves
-    return torch.stack(found)
 
 
 def _optimizer(recipe: Recipe, network: nn.Module, rate: float, released: str) -> torch.optim.Optimizer:
@@ -344,54 +326,35 @@ def _optimizer(recipe: Recipe, network: nn.Module, rate: float, released: str) -
     return torch.optim.RMSprop(network.parameters(), rate, weight_decay=1e-4)
 
 
-def chance(seed: int, step: int) -> torch.Generator:
-    """All that is random in a step."""
-    return torch.Generator().manual_seed(1_000_003 * seed + step)
-
-
 def train(
     recipe: Recipe, glyphs: Glyphs, seed: int, *, device: torch.device | str = "cpu", checkpoint: Path | None = None,
-    note: Callable[[int, Trainer], None] | None = None,
+    begin: Trainer | None = None, note: Callable[[int, Trainer], None] | None = None,
 ) -> Model:  # fmt: skip
-    """Train from scratch, or from a checkpoint that is there.
+    """Train from scratch, or from a checkpoint that is there, or on from where another run was.
 
     Args:
         recipe: how. glyphs: what on, their seen fonts and characters. seed: of weights and batches. device: where.
-        checkpoint: written every SAVE_EVERY steps and at the end. note: called after every step.
+        checkpoint: written every SAVE_EVERY steps and at the end. begin: whose networks are taken over, see
+            `Trainer.adopt`; it is not changed. note: called after every step.
 
     Returns:
         the averaged networks, with the losses of every step.
     """
     sampler = Sampler(glyphs, recipe.channels, device)
     trainer = Trainer(recipe, fonts=len(sampler.images), size=glyphs.ink.shape[-1], seed=seed, device=device)
-    log = trainer.load(checkpoint, seed) if checkpoint is not None and checkpoint.is_file() else {}
+    log: dict[str, list[float]] = {}
+    if checkpoint is not None and checkpoint.is_file():
+        log = trainer.load(checkpoint, seed)
+    elif begin is not None:
+        trainer.adopt(begin)
+    elif recipe.mode != "none":
+        teach(trainer, sampler, recipe.ahead, seed)
+    first = trainer.done - len(log.get("image", []))  # batches go on where the other run's ended
     for number in range(len(log.get("image", [])), recipe.steps):
-        for name, value in trainer.step(number, sampler, chance(seed, number)).items():
+        for name, value in trainer.step(number, sampler, chance(seed, first + number)).items():
             log.setdefault(name, []).append(value)
         if note is not None:
             note(number, trainer)
         if checkpoint is not None and ((number + 1) % SAVE_EVERY == 0 or number + 1 == recipe.steps):
             trainer.save(checkpoint, seed, log)
     return trainer.model(log, sampler)
-
-
-def contrast(recipe: Recipe, glyphs: Glyphs, seed: int) -> StyleEncoder:
-    """The style encoder trained by the contrastive loss alone, for as many steps of four times the batch."""
-    sampler = Sampler(glyphs)
-    trainer = Trainer(recipe, fonts=len(sampler.images), size=glyphs.ink.shape[-1], seed=seed)
-    optimizer = torch.optim.Adam(trainer.encoder.parameters(), recipe.lr)
-    for number in range(recipe.steps):
-        generator = chance(seed, number)
-        x, fonts = sampler(4 * recipe.batch, generator)
-        other = turned(x, generator) if recipe.mode == "self" else sampler.partners(fonts, generator)
-        with torch.no_grad():
-            keys = trainer.averages[1](other)
-        if not trainer.queue.filled:
-            trainer.queue.push(keys, fonts)
-        loss = losses.style_loss(trainer.encoder(x), keys, fonts, trainer.queue, mode=recipe.mode)
-        trainer.queue.push(keys, fonts)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        trainer._average(number)
-    return normed(trainer.averages[1], sampler).requires_grad_(False)

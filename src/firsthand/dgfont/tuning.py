@@ -1,0 +1,115 @@
+"""How heavy the judges weigh, for the method and for each rival with other parts, at a seed that no claim uses.
+
+`python -m firsthand.dgfont.tuning [--workers 2]` writes firsthand/evidence/dgfont_tuning.json.
+Everything is chosen on twenty of the 120 characters to train on, kept out here; the forty of the evidence are not
+looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+
+import torch
+
+from firsthand.chapters import PACKAGE
+from firsthand.data.glyphs import Glyphs, shipped
+from firsthand.dgfont import evaluation
+from firsthand.dgfont.batches import Sampler
+from firsthand.dgfont.evaluation import Task
+from firsthand.dgfont.runs import BOOK, VARIANTS
+from firsthand.dgfont.training import Model, Recipe, Trainer, train
+from firsthand.kit.results import write_atomically
+from firsthand.kit.shared import shared
+
+SEED, KEPT = 999, 20
+WEIGHTS = (0.2, 0.4, 0.8)  # of the judges; the other losses keep theirs
+KINDS = ("full", "none", "plain", "single", "mute")
+LOOKS = (150, 300, 450, 600)  # steps after which the method itself is looked at once, for the length of training
+READ = 0.93  # share of characters that must be read; among those, the nearest in features is taken
+
+
+def glyphs() -> Glyphs:
+    """The shipped set without the evidence's characters, with KEPT of the others kept from training."""
+    whole = shipped()
+    many = whole.seen[1].stop
+    return replace(
+        whole, ink=whole.ink[:, :many], present=whole.present[:, :many], characters=whole.characters[:many],
+        unseen_characters=KEPT,
+    )  # fmt: skip
+
+
+@shared
+def reader() -> evaluation.Reader:
+    """The reader of this search."""
+    return evaluation.train_reader(glyphs(), SEED)
+
+
+def scored(model: Model, reader: evaluation.Reader) -> dict[str, float]:
+    """Characters read, fonts told in times chance, and the features' distance, in fonts that were trained on."""
+    here = glyphs()
+    task = Task.of(here, seen=True)
+    made = evaluation.generate(model, here, task)
+    found = evaluation.score(made, task.true(here), reader, task)
+    chance = task.chance(here.seen[0].stop)
+    return {
+        "read": round(found.character, 4), "certainty": round(found.certainty, 4),
+        "told": round(found.font / chance, 3), "features": round(found.features, 5), "l1": round(found.l1, 5),
+    }  # fmt: skip
+
+
+def chosen(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Of the rows that are read well enough the nearest in features; if none is, the one that is read best."""
+    good = [row for row in rows if row["read"] >= READ]
+    return min(good, key=lambda row: row["features"]) if good else max(rows, key=lambda row: row["read"])
+
+
+def recipe_of(kind: str, weight: float) -> Recipe:
+    """A variant's with another weight of the judges."""
+    return replace(BOOK, **{**VARIANTS[kind], "adversarial": weight})  # type: ignore[arg-type]
+
+
+def measured(kind: str, weight: float) -> dict[str, float]:
+    """One cell of the grid."""
+    torch.set_num_threads(1)
+    here = glyphs()
+    found = {"weight": weight, **scored(train(recipe_of(kind, weight), here, SEED), reader())}
+    print(kind, found, file=sys.stderr, flush=True)
+    return found
+
+
+def lengths() -> list[dict[str, float]]:
+    """The method during one long training, for the length of training; its rate falls before the last look."""
+    torch.set_num_threads(1)
+    sampler, found = Sampler(glyphs()), []
+
+    def note(number: int, trainer: Trainer) -> None:
+        if number + 1 in LOOKS:
+            found.append({"steps": number + 1, **scored(trainer.model({}, sampler), reader())})
+            print(found[-1], file=sys.stderr, flush=True)
+
+    train(replace(BOOK, steps=LOOKS[-1]), glyphs(), SEED, note=note)
+    return found
+
+
+def main() -> None:
+    """Measure and write the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=1)
+    with ProcessPoolExecutor(parser.parse_args().workers) as pool:
+        long = pool.submit(lengths)
+        cells = {kind: [pool.submit(measured, kind, weight) for weight in WEIGHTS] for kind in KINDS}
+        grid = {kind: [cell.result() for cell in row] for kind, row in cells.items()}
+    content = {
+        "command": "python -m firsthand.dgfont.tuning", "seed": SEED, "steps": BOOK.steps, "kept characters": KEPT,
+        "lengths": long.result(), "grid": grid,
+        "chosen": {kind: chosen(rows)["weight"] for kind, rows in grid.items()},
+    }  # fmt: skip
+    write_atomically(PACKAGE / "evidence" / "dgfont_tuning.json", json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
