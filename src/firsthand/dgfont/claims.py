@@ -20,7 +20,10 @@ from firsthand.dgfont.losses import info_nce
 from firsthand.dgfont.networks import Discriminator, Generator, StyleEncoder
 from firsthand.kit.claims import Claim, Curve, NotTested
 
-READ, STYLE = 90.0, 4.0  # the floors: per cent read, and times chance at which fonts are told
+READ, STYLE = 80.0, 3.0  # the floors: per cent read, and times chance at which fonts are told
+ABLATED = ("none", "plain", "single", "mute", "copies", "contents", "free", "half", "stiff")  # need not work
+#: By score, how far a repeated training on other threads may lie away.
+NEAR = {"l1": 0.3, "rmse": 0.5, "ssim": 1.0, "features": 1.0, "character": 3.0, "certainty": 3.0, "font": 3.0}
 UNTRAINED = ("copy", "mean", "nearest", "near")
 FAR = "needs four hundred licensed fonts and a day of an accelerator; the preset `paper` takes any folder of fonts"
 BETTER = {"l1": -1, "rmse": -1, "ssim": 1, "features": -1, "character": 1, "certainty": 1, "font": 1}
@@ -56,16 +59,19 @@ def _released_start(seed: int) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def floor(seed: int) -> None:
-    """Refuse comparisons where the whole method did not work.
+def floor(seed: int, *variants: str) -> None:
+    """Refuse comparisons where what is compared did not work; a rival that a row expects to fail need not.
 
     Raises:
         NotTested: generated glyphs cannot be read, or their fonts not be told.
     """
-    if _read("full", True, seed)[0] < READ:
-        raise NotTested(f"fewer than {READ:g} % of generated characters can be read")
-    if _told("full", seed)[0] < STYLE:
-        raise NotTested(f"fonts of generated glyphs are told at less than {STYLE:g} times chance")
+    for variant in variants:
+        if variant in (*UNTRAINED, *ABLATED):
+            continue
+        if _read(variant, True, seed)[0] < READ:
+            raise NotTested(f"fewer than {READ:g} % of generated characters can be read")
+        if _told(variant, seed)[0] < STYLE:
+            raise NotTested(f"fonts of generated glyphs are told at less than {STYLE:g} times chance")
 
 
 def _read(how: str, seen: bool, seed: int) -> tuple[float, None]:
@@ -85,13 +91,26 @@ def _told(how: str, seed: int) -> tuple[float, None]:
     return runs.score_of(seed, how, True).font / _chance(), None
 
 
-def _told_over_copy(seed: int) -> tuple[float, float]:
-    return _told("full", seed)[0], _told("copy", seed)[0]
+def _told_over_mean(seed: int) -> tuple[float, float]:
+    return _told("full", seed)[0], _told("mean", seed)[0]
+
+
+def _read_unseen(seed: int) -> tuple[float, float]:
+    return _read("full", False, seed)[0], _read("true", False, seed)[0]
+
+
+def _judged(seed: int) -> tuple[float, None]:
+    floor(seed, "full")
+    return runs.judged(seed), None
+
+
+def _likeness(seed: int) -> tuple[float, float]:
+    return runs.likeness(seed, "late"), runs.likeness(seed, "mute")
 
 
 def _told_by_one(seed: int) -> tuple[float, None]:
     """What one judge for all leaves of the fonts told beyond chance."""
-    floor(seed)
+    floor(seed, "full")
     one, all_ = (runs.score_of(seed, how, True).font - _chance() for how in ("single", "full"))
     return one / all_, None
 
@@ -102,27 +121,31 @@ def _against(what: str, one: str, other: str, seen: bool, seed: int) -> tuple[fl
     What needs no training is beaten or not whatever the floors say.
     """
     if not {one, other} & set(UNTRAINED):
-        floor(seed)
+        floor(seed, one, other)
     sign = BETTER[what] * 100
     return tuple(sign * getattr(runs.score_of(seed, how, seen), what) for how in (one, other))  # type: ignore[return-value]
 
 
 def _moves(seed: int) -> tuple[list[float], None]:
-    floor(seed)
+    floor(seed, "on")
     return [runs.mean_move(seed, variant) for variant in ("stiff", "half", "on", "free")], None
 
 
 def _slant(shear: float, what: int, seed: int) -> tuple[float, None]:
     """Slope over the shear, or the correlation with the sign that the shear asks for."""
-    floor(seed)
+    floor(seed, "lean")
     return runs.slope(seed, shear)[what] / (shear if what == 0 else math.copysign(1, shear)), None
 
 
 def _slant_shuffled(seed: int) -> tuple[float, float]:
     """Correlation for slanted styles with the sign asked for, and its mean size for other upright fonts."""
-    floor(seed)
     right = [_slant(sign * runs.SHEAR, 1, seed)[0] for sign in (1, -1)]
     return sum(right) / 2, sum(abs(runs.slope(seed, font)[1]) for font in runs.LEANING) / len(runs.LEANING)
+
+
+def _slant_size(seed: int) -> tuple[float, None]:
+    """Slope over the shear, mean of right and left."""
+    return sum(_slant(sign * runs.SHEAR, 0, seed)[0] for sign in (1, -1)) / 2, None
 
 
 def _found(one: str, other: str, seen: bool, seed: int) -> tuple[float, float]:
@@ -130,7 +153,7 @@ def _found(one: str, other: str, seen: bool, seed: int) -> tuple[float, float]:
 
 
 def _references(seed: int) -> tuple[list[float], None]:
-    floor(seed)
+    floor(seed, "full")
     return [-100 * runs.by_references(seed, count) for count in (1, 4, 16)], None
 
 
@@ -166,7 +189,7 @@ def _better(name: str, what: str, one: str, other: str, seen: bool = True, **res
     return _claim(
         name,
         partial(_against, what, one, other, seen),
-        **{"metric": f"{words}, kept characters, {where}", "unit": "1", **rest},
+        **{"metric": f"{words}, kept characters, {where}", "unit": "1", "repeats_within": NEAR[what], **rest},
     )
 
 
@@ -188,49 +211,50 @@ CLAIMS: list[Claim] = [
     _exact("queue-false", _false_negatives, sentence="With 1,024 unmasked entries and thirty fonts a perfect style code still pays the logarithm of 35.", metric="nats, 34 same-font entries",
            unit="nats", target=math.log(35), tolerance=1e-3),
     # ----------------------------------------------------------------------------------------------- floors
-    _claim("floor-read", partial(_read, "full", True), sentence="A reader of real glyphs reads ninety in a hundred generated characters that nobody trained on (a floor of this chapter).",
+    _claim("floor-read", partial(_read, "full", True), sentence="A reader of real glyphs reads eighty in a hundred generated characters that nobody trained on (a floor of this chapter).",
            metric="characters read", unit="percent", target=READ),
-    _claim("floor-font", partial(_told, "full"), sentence="It tells their fonts, or a twin's, at four times chance or better (the other floor).", metric="times chance", unit="ratio", target=STYLE),
+    _claim("floor-font", partial(_told, "full"), sentence="It tells their fonts, or a twin's, at three times chance or better (the other floor).", metric="times chance, mean over families", unit="ratio", target=STYLE),
     _claim("read-certain", _certain, sentence="It is sure of them: the right character has a probability of three quarters or more.", metric="mean probability of the right character", unit="percent", target=75.0),
-    _claim("read-unseen", partial(_read, "full", False), sentence="It reads them as well in fonts that nobody trained on.", metric="characters read, unseen fonts", unit="percent", target=READ),
-    _claim("true-read", partial(_read, "true", True), sentence="Of true glyphs it reads 95 in a hundred.", metric="characters read", unit="percent", target=95.0),
+    _claim("read-unseen", _read_unseen, sentence="In fonts that nobody trained on it reads ten in a hundred fewer at most than of true glyphs.", metric="characters read, unseen fonts, generated minus true", target=-10.0),
+    _claim("true-read", partial(_read, "true", True), sentence="Of true glyphs, which it was trained on, it reads 95 in a hundred (a control).", metric="characters read", unit="percent", target=95.0),
     _claim("true-font", partial(_told, "true"), sentence="It tells the fonts of true glyphs at fifteen times chance.", metric="times chance", unit="ratio", target=15.0),
-    _claim("copy-read", partial(_read, "copy", True), sentence="A copy of the content passes the first floor.", metric="characters read", unit="percent", target=READ),
-    _claim("copy-font", _told_over_copy, sentence="It fails the second: the method's fonts are told more often, by three times chance.", metric="times chance, the method minus a copy", unit="ratio", target=3.0),
+    _claim("copy-read", partial(_read, "copy", True), sentence="A copy of the content passes the first floor (a control).", metric="characters read", unit="percent", target=READ),
+    _claim("mean-font", _told_over_mean, sentence="The method's fonts are told more often than the mean glyph's, by two times chance.", metric="times chance, the method minus the mean of other families", unit="ratio", target=2.0),
     # ------------------------------------------------------------------------------------ skip connections
     *(
         _better(f"none-{what}", what, "full", "none", source="paper", sentence=f"Moving features through a skip connection beats no connection: {words}.")
-        for what, words in (("l1", "L1"), ("ssim", "SSIM"), ("features", "features of a reader, a proxy"), ("certainty", "probability of the right character"))
+        for what, words in (("l1", "L1"), ("ssim", "SSIM"), ("features", "features of a reader, a proxy"), ("certainty", "probability of the right character"), ("font", "fonts told"))
     ),
     *(
         _better(f"plain-{what}", what, "full", "plain", source="paper", sentence=f"It beats an ordinary convolution in its place: {words}.")
-        for what, words in (("l1", "L1"), ("ssim", "SSIM"), ("features", "features"), ("certainty", "probability of the right character"))
+        for what, words in (("l1", "L1"), ("ssim", "SSIM"), ("features", "features"), ("certainty", "probability of the right character"), ("font", "fonts told"))
     ),
-    _better("level-lower", "features", "on", "lower", source="paper", sentence="Two connections are better than that at half resolution alone, the other cut in a trained network: features."),
-    _better("level-upper", "features", "on", "upper", source="paper", sentence="And better than that at full resolution alone: features."),
-    _better("attention-features", "features", "attention", "on", source="paper", sentence="Attention (our reconstruction), added to a trained network, helps: features."),
-    _claim("moves-monotone", _moves, sentence="The price on moves shortens them: from 5 to 0.5, 0.05 and none they grow.", metric="mean move, a trained network trained on", unit="pixels", source="code", rule="monotone", repeats_within=0.2),
-    _better("moves-free", "features", "on", "free", sentence="A small price is better than none: features."),
-    _better("moves-half", "features", "on", "half", sentence="And better than the code's own: features."),
-    _better("moves-held", "features", "on", "stiff", sentence="And than a high one: features."),
+    _better("level-lower", "features", "full", "lower", source="code", sentence="Connections at two sizes are better than at half resolution alone: features."),
+    _better("attention-features", "features", "attention", "full", sentence="Attention at half resolution (our reconstruction) helps: features."),
+    _claim("moves-monotone", _moves, sentence="The price on moves shortens them: from 5 to 0.5, 0.05 and none they grow.", metric="mean move, a trained network trained on", unit="pixels", rule="monotone", repeats_within=0.03),
+    _better("moves-free", "features", "on", "free", sentence="A small price, put on a trained network, is better than none: features."),
+    _better("moves-half", "features", "on", "half", sentence="And better than the code's number, 0.5: features."),
+    _better("moves-held", "features", "on", "stiff", sentence="And than a high one, 5: features."),
     *(
         _claim(f"slant-{side}", partial(_slant, sign * runs.SHEAR, 1), source="paper",
                sentence=f"Moves mean what they should: after training with slanted fonts, for another font slanted to the {side} they follow the row.",
-               metric="correlation, with the sign that the slant asks for", unit="1", target=0.5, repeats_within=0.5)
+               metric="correlation, with the sign that the slant asks for", unit="1", target=0.5, repeats_within=0.15)
         for side, sign in (("right", 1), ("left", -1))
     ),
-    _claim("slant-shuffled", _slant_shuffled, sentence="They do so by a quarter more than for upright styles.", metric="correlation, slanted minus the mean size for six upright fonts", unit="1", target=0.25, repeats_within=0.5),
-    _claim("slant-size", partial(_slant, runs.SHEAR, 0), sentence="And they are half as long as the slant asks for, or longer.", metric="slope over slant", unit="ratio", target=0.5, repeats_within=0.5),
+    _claim("slant-shuffled", _slant_shuffled, sentence="They do so by a quarter more than for upright styles.", metric="correlation, slanted minus the mean size for six upright fonts", unit="1", target=0.25, repeats_within=0.15),
+    _claim("slant-size", _slant_size, sentence="And they are half as long as the slant asks for, or longer.", metric="slope over slant, mean of both sides", unit="ratio", target=0.5, repeats_within=0.15),
     # --------------------------------------------------------------------------------------------- what is kept
-    _better("kept-image", "character", "on", "copies", source="paper", sentence="The loss that rebuilds a glyph in its own style keeps characters readable: they are read more often with it."),
-    _better("kept-content", "character", "on", "contents", source="paper", sentence="So does the loss that compares content codes."),
+    _better("kept-image", "certainty", "full", "copies", source="paper", target=0.5, sentence="The loss that rebuilds a glyph in its own style keeps characters readable: the right one is likelier with it, by half a point."),
+    _better("kept-content", "certainty", "full", "contents", source="paper", target=0.5, sentence="So does the loss that compares content codes."),
     # ----------------------------------------------------------------------------------------------- styles
-    _retrieved("style-seen", WHOLE("self"), WHOLE("mute"), True, source="paper", sentence="Self-supervised contrast makes style codes tell fonts better."),
-    _retrieved("style-unseen", WHOLE("self"), WHOLE("mute"), False, source="paper", sentence="Also fonts that nobody trained on."),
-    _better("style-l1", "l1", "self", "mute", False, source="paper", sentence="With it glyphs in unseen fonts are nearer: L1."),
-    _better("style-features", "features", "self", "mute", False, source="paper", sentence="And nearer in features."),
+    _retrieved("style-seen", WHOLE("late"), WHOLE("mute"), True, source="paper", sentence="Self-supervised contrast makes style codes tell fonts better."),
+    _retrieved("style-unseen", WHOLE("late"), WHOLE("mute"), False, source="paper", sentence="Also fonts that nobody trained on."),
+    _claim("style-like", _likeness, source="paper", sentence="And it makes codes of similar fonts more similar.", metric="Spearman's correlation of fonts' distances in code and in pixels, with minus without", unit="1", repeats_within=0.1),
+    _better("style-l1", "l1", "late", "mute", False, source="paper", sentence="With it, on real and on generated glyphs, glyphs in unseen fonts are nearer: L1."),
+    _better("style-features", "features", "late", "mute", False, source="paper", sentence="And nearer in features."),
     _retrieved("style-labels", WHOLE("full"), WHOLE("self"), True, sentence="Labels teach style codes more: another character of the font as the positive, the own font masked."),
     _better("style-labels-features", "features", "full", "self", False, sentence="And glyphs in unseen fonts are then nearer in features."),
+    _better("style-ahead", "features", "self", "late", False, sentence="Contrast ahead of all other losses brings glyphs in unseen fonts nearer: features."),
     _retrieved("style-font", ALONE("font"), ALONE("self"), True, sentence="By itself: another character of the font as the positive beats the same glyph, turned."),
     _retrieved("style-masked", ALONE("masked"), ALONE("font"), True, sentence="And leaving the own font out of the negatives beats leaving it in."),
     _retrieved("style-self", ALONE("self"), ALONE("start"), True, target=5.0, sentence="The same glyph, turned, as in TUNIT, teaches codes to find fonts: five points more than untrained ones."),
@@ -238,6 +262,7 @@ CLAIMS: list[Claim] = [
     # ----------------------------------------------------------------------------------------------- judges
     _claim("judge-font", _told_by_one, source="paper", sentence="One judge for all loses half or more of what can be told of fonts.", metric="fonts told beyond chance, one judge over a judge for every font", unit="ratio",
            rule="at_most", target=0.5, repeats_within=0.3),
+    _claim("judge-own", _judged, source="paper", sentence="Each judge knows its font: of a real glyph of it and one of another family it prefers its own nine times in ten.", metric="area under the curve on kept glyphs, mean over fonts", unit="1", target=0.9, repeats_within=0.03),
     _better("judge-features", "features", "full", "single", source="paper", sentence="With a judge for every font glyphs are nearer in features than with one for all."),
     # -------------------------------------------------------------------------------------------- baselines
     _claim("references", _references, sentence="More references are better, from one to four to sixteen, in unseen fonts.", metric="minus hundredths of L1, mean of five draws", unit="1", rule="monotone", repeats_within=0.5),

@@ -35,7 +35,7 @@ def teach(trainer: Trainer, sampler: Sampler, steps: int, seed: int) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        trainer.average(number)
+        trainer.average(1)
 
 
 def contrast(recipe: Recipe, glyphs: Glyphs, seed: int) -> StyleEncoder:

@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from firsthand.data.glyphs import Glyphs, shipped
+from firsthand.dgfont.networks import StyleEncoder
 from firsthand.dgfont.training import Model
 from firsthand.kit.shared import shared
 
 READER_STEPS, READER_BATCH, READER_RATE = 500, 96, 2e-3
 REFERENCES = 16  # glyphs whose codes are averaged
+MOST = 40  # characters by which fonts are looked for
 TWINS = 0.06  # mean L1 below which two fonts are of one family
 
 
@@ -76,7 +78,7 @@ class Score:
     Attributes:
         l1, rmse, ssim: against the true glyph. features: the proxy's distance to it. character: share read as the right
             character. certainty: mean probability of the right character. font: share read as a font of the right
-            family; nan for fonts that the reader does not know.
+            family, mean over families; nan for fonts that the reader does not know.
     """
 
     l1: float
@@ -109,7 +111,7 @@ def score(made: Tensor, true: Tensor, reader: Reader, task: Task) -> Score:
     deep = [F.normalize(reader.features(images).flatten(1)) for images in (made, true)]
     by_character, by_font = reader(made)
     right = by_character.softmax(1).gather(1, task.of_character[:, None])
-    told = task.family[by_font.argmax(1)] == task.family[task.of_font]
+    told = (task.family[by_font.argmax(1)] == task.family[task.of_font]).float()
     return Score(
         plain["l1"],
         plain["rmse"],
@@ -117,7 +119,7 @@ def score(made: Tensor, true: Tensor, reader: Reader, task: Task) -> Score:
         float((deep[0] - deep[1]).square().sum(1).mean()),
         float((by_character.argmax(1) == task.of_character).float().mean()),
         float(right.mean()),
-        float(told.float().mean()) if task.seen else float("nan"),
+        task.by_family(told) if task.seen else float("nan"),
     )
 
 
@@ -182,9 +184,14 @@ class Task:
         """Numbers of the characters, in their order."""
         return torch.unique(self.of_character).tolist()
 
+    def by_family(self, values: Tensor) -> float:
+        """Mean over families of the mean of values (N,), one a glyph: a family of three fonts counts once."""
+        own = self.family[self.of_font]
+        return float(torch.stack([values[own == number].mean() for number in own.unique()]).mean())
+
     def chance(self, known: int) -> float:
-        """Share of fonts told by naming one of the `known` first at random."""
-        return float((self.family[self.of_font][:, None] == self.family[None, :known]).float().mean())
+        """Share of families told by naming one of the `known` first fonts at random."""
+        return self.by_family((self.family[self.of_font][:, None] == self.family[None, :known]).float().mean(1))
 
     def true(self, glyphs: Glyphs) -> Tensor:
         """The true glyphs (N, 1, H, W)."""
@@ -198,8 +205,12 @@ class Task:
 def references(glyphs: Glyphs, font: int, count: int = REFERENCES, *, seed: int = 0) -> Tensor:
     """Glyphs of characters to train on that show a font's style, (count, 1, H, W); the same for all fonts that have
     them."""
-    drawn = torch.randperm(glyphs.seen[1].stop, generator=torch.Generator().manual_seed(seed))
-    return glyphs.images([font], [c for c in drawn.tolist() if glyphs.present[font, c]][:count])[0]
+    return glyphs.images([font], [c for c in drawn(glyphs, seed) if glyphs.present[font, c]][:count])[0]
+
+
+def drawn(glyphs: Glyphs, seed: int) -> list[int]:
+    """The characters to train on in the order in which they are taken as references."""
+    return torch.randperm(glyphs.seen[1].stop, generator=torch.Generator().manual_seed(seed)).tolist()
 
 
 def generate(model: Model, glyphs: Glyphs, task: Task, *, count: int = REFERENCES, seed: int = 0) -> Tensor:
@@ -217,31 +228,35 @@ def copied(glyphs: Glyphs, task: Task) -> Tensor:
 
 
 def averaged(glyphs: Glyphs, task: Task) -> Tensor:
-    """Baseline: each character's mean over the other fonts to train on. It sees the characters that are asked for."""
+    """Baseline: each character's mean over fonts to train on of other families. It sees the characters asked for."""
     known = glyphs.images(glyphs.seen[0], slice(None))
     here = torch.from_numpy(glyphs.present[glyphs.seen[0]]).float()[..., None, None, None]
     found = []
     for font, character in zip(task.of_font.tolist(), task.of_character.tolist(), strict=True):
         weights = here[:, character].clone()
-        if font < len(weights):
-            weights[font] = 0
+        weights[task.family[: len(weights)] == task.family[font]] = 0
         found.append((known[:, character] * weights).sum(0) / weights.sum(0).clamp(min=1))
     return torch.stack(found)
 
 
 def near(glyphs: Glyphs, task: Task, *, seed: int = 0) -> Tensor:
-    """Baseline: the character in the other font to train on whose references differ least, pixel by pixel. It sees the
-    characters that are asked for."""
-    known = torch.stack([references(glyphs, font, seed=seed) for font in range(glyphs.seen[0].stop)])
+    """Baseline: the character in the font to train on, of another family, whose references differ least, pixel by
+    pixel. It sees the characters that are asked for."""
+    shown = drawn(glyphs, seed)[: 2 * REFERENCES]
+    images, here = glyphs.images(slice(None), shown), torch.from_numpy(glyphs.present[:, shown])
 
     def away(font: int) -> Tensor:
-        return (known - references(glyphs, font, seed=seed)).abs().flatten(1).mean(1)
+        both = here[: glyphs.seen[0].stop] & here[font]
+        first = both & (both.cumsum(1) <= REFERENCES)  # as many as the model is shown, of those that both fonts have
+        differ = (images[: len(both)] - images[font]).abs().mean((2, 3, 4))
+        return torch.where(first.any(1), (differ * first).sum(1) / first.sum(1).clamp(min=1), torch.inf)
 
     return _from_the_least(glyphs, task, away)
 
 
 def nearest(model: Model, glyphs: Glyphs, task: Task, *, seed: int = 0) -> Tensor:
-    """Baseline: the character in the other font to train on whose style code is nearest. It sees the characters too."""
+    """Baseline: the character in the font to train on, of another family, whose style code is nearest. It sees the
+    characters too."""
     known = torch.stack([model.code(references(glyphs, font, seed=seed)) for font in range(glyphs.seen[0].stop)])
     table = F.normalize(known - known.mean(0))
 
@@ -252,10 +267,11 @@ def nearest(model: Model, glyphs: Glyphs, task: Task, *, seed: int = 0) -> Tenso
 
 
 def _from_the_least(glyphs: Glyphs, task: Task, away: Callable[[int], Tensor]) -> Tensor:
-    """The task's characters in the font to train on, another one, whose `away` (fonts,) from the asked one is least."""
+    """The task's characters in the font to train on whose `away` (fonts,) from the asked one is least, of another
+    family."""
     found = []
     for font in task.fonts:
-        order = [n for n in away(font).argsort().tolist() if n != font]
+        order = [n for n in away(font).argsort().tolist() if task.family[n] != task.family[font]]
         asked = task.of_character[task.of_font == font].tolist()
         has = [next(n for n in order if glyphs.present[n, c]) for c in asked]  # the next font, where it lacks one
         found.append(glyphs.images(slice(None), slice(None))[has, asked])
@@ -265,20 +281,27 @@ def _from_the_least(glyphs: Glyphs, task: Task, away: Callable[[int], Tensor]) -
 @torch.no_grad()
 def retrieval(encoder: nn.Module | None, glyphs: Glyphs, fonts: list[int], among: list[int]) -> float:
     """Share of kept glyphs of `fonts` whose nearest code, of another character in the fonts `among`, is of their own
-    family.
+    family; of the first MOST kept characters.
 
     Args:
         encoder: from pictures to codes; None: the pixels are the code. glyphs, fonts, among: numbers of fonts.
     """
-    kept = range(glyphs.seen[1].stop, len(glyphs.characters))
-    task = Task.chosen(glyphs, among, list(kept), True)
+    kept = list(range(glyphs.seen[1].stop, len(glyphs.characters)))[:MOST]
+    task = Task.chosen(glyphs, among, kept, True)
     codes = task.true(glyphs)
-    codes = codes.flatten(1) if encoder is None else encoder(codes)
+    codes = codes.flatten(1) if encoder is None else encoded(encoder, codes)
     codes = F.normalize(codes - codes.mean(0))
     likeness = codes @ codes.mT
     likeness[task.of_character[:, None] == task.of_character[None]] = -2
     right = task.family[task.of_font[likeness.argmax(1)]] == task.family[task.of_font]
     return float(right[torch.isin(task.of_font, torch.tensor(fonts))].float().mean())
+
+
+@torch.no_grad()
+def encoded(encoder: nn.Module, images: Tensor, batch: int = 2000) -> Tensor:
+    """Codes (N, D) of pictures (N, 1, H, W), some at a time; an encoder of more channels gets equal ones."""
+    channels = next(encoder.parameters()).shape[1] if isinstance(encoder, StyleEncoder) else 1
+    return torch.cat([encoder(part.expand(-1, channels, -1, -1)) for part in images.split(batch)])
 
 
 @shared

@@ -6,6 +6,7 @@ Pictures (B, channels, H, W) in [-1, 1], white paper at +1. Released sizes: 80 p
 from __future__ import annotations
 
 import math
+import zlib
 
 import torch
 from torch import Tensor, nn
@@ -150,11 +151,15 @@ class Generator(nn.Module):
 
 
 def initialise(network: nn.Module) -> None:
-    """Kaiming's normal start for all weights, biases nought; moves' convolutions at nought where they shall be."""
-    for module in network.modules():
+    """Kaiming's normal start for all weights, biases nought; moves' convolutions at nought where they shall be.
+
+    Each layer draws by its name from torch's seed, so that networks that differ in a part share all others' start.
+    """
+    for name, module in network.named_modules():
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         if isinstance(weight, nn.Parameter) and weight.dim() > 1:
-            nn.init.kaiming_normal_(weight)
+            generator = torch.Generator().manual_seed(torch.initial_seed() + zlib.crc32(name.encode()))
+            nn.init.kaiming_normal_(weight, generator=None if weight.is_meta else generator)
             if isinstance(bias, nn.Parameter):
                 nn.init.zeros_(bias)
     for module in network.modules():

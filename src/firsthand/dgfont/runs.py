@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import replace
+from importlib import resources
 
 import numpy as np
 import torch
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from firsthand.data.glyphs import Glyphs, shipped
@@ -18,45 +22,61 @@ from firsthand.dgfont.training import Model, Recipe, Trainer, train
 from firsthand.kit.shared import shared
 
 BOOK = Recipe()
-CONTRAST = replace(BOOK, steps=150)
-#: Trained from scratch: what is changed, one thing at a time; all else is as in BOOK.
+CONTRAST = replace(BOOK, steps=150, warmup=0)
+#: What is changed, one thing at a time; all else is as in BOOK, but for the judges' weight, see `chosen`.
 VARIANTS: dict[str, dict[str, object]] = {
     "full": {},
     "none": {"fdsc": "none"},
     "plain": {"fdsc": "plain"},
+    "lower": {"levels": (2,)},
+    "attention": {"fdsc": "attn"},
+    "copies": {"image": 0.0},
+    "contents": {"content": 0.0},
     "single": {"head": "single"},
-    "mute": {"mode": "none"},
     "self": {"mode": "self"},
+    "late": {"mode": "self", "ahead": 0},  # beside "mute", which has no contrast ahead of the other losses either
+    "mute": {"mode": "none", "ahead": 0},
     "lean": {},  # on a set with slanted fonts
 }
 #: Changed in "full" at step FORK, and trained on for BRANCH steps, as "on" is without a change.
 BRANCHES: dict[str, dict[str, object]] = {
     "on": {},
-    "lower": {"levels": (2,)},
-    "upper": {"levels": (1,)},
-    "attention": {"fdsc": "attn"},
     "free": {"offset": 0.0},
     "half": {"offset": 0.5},
     "stiff": {"offset": 5.0},
-    "copies": {"image": 0.0},
-    "contents": {"content": 0.0},
 }
-FORK, BRANCH = 300, 100
+FORK = BOOK.steps * 2 // 3
+BRANCH = BOOK.steps - FORK
 SHEAR = 0.25  # pixels to the right for every pixel up
 LEANING = (1, 2, 8, 10, 24, 26)  # fonts that "lean" also sees slanted either way; the content font is not among them
 DRAWS = 5  # of references
 
 
+def chosen() -> dict[str, float]:
+    """The judges' weights that `tuning` chose; variants that it did not look at have that of "full"."""
+    file = resources.files("firsthand.evidence").joinpath("dgfont_tuning.json")
+    return json.loads(file.read_text(encoding="utf-8"))["chosen"] if file.is_file() else {}
+
+
+def recipe_of(variant: str) -> Recipe:
+    """How a variant or branch is trained."""
+    weights = chosen()
+    weight = weights.get(variant, weights.get("full", BOOK.adversarial))
+    if variant in BRANCHES:
+        return replace(BOOK, steps=BRANCH, warmup=0, adversarial=weight, **BRANCHES[variant])  # type: ignore[arg-type]
+    return replace(BOOK, adversarial=weight, **VARIANTS[variant])  # type: ignore[arg-type]
+
+
 @shared
-def _full(seed: int) -> tuple[Model, Trainer]:
-    """The whole method, and where it was at step FORK."""
+def _full(seed: int) -> tuple[Model, Trainer, Trainer]:
+    """The whole method, where it was at step FORK, and where it ended."""
     kept: list[Trainer] = []
 
     def note(number: int, trainer: Trainer) -> None:
-        if number + 1 == FORK:
+        if number + 1 in (FORK, BOOK.steps):
             kept.append(copy.deepcopy(trainer))
 
-    return train(BOOK, shipped(), seed, note=note), kept[0]
+    return train(recipe_of("full"), shipped(), seed, note=note), kept[0], kept[1]
 
 
 @shared
@@ -65,10 +85,38 @@ def model_of(seed: int, variant: str) -> Model:
     if variant == "full":
         return _full(seed)[0]
     if variant in BRANCHES:
-        recipe = replace(BOOK, steps=BRANCH, warmup=0, **BRANCHES[variant])  # type: ignore[arg-type]
-        return train(recipe, shipped(), seed, begin=_full(seed)[1])
-    glyphs = leaning() if variant == "lean" else shipped()
-    return train(replace(BOOK, **VARIANTS[variant]), glyphs, seed)  # type: ignore[arg-type]
+        return train(recipe_of(variant), shipped(), seed, begin=_full(seed)[1])
+    return train(recipe_of(variant), leaning() if variant == "lean" else shipped(), seed)
+
+
+@shared
+def judged(seed: int) -> float:
+    """How well the judges know their fonts: area under the curve of a font's own judge for real kept glyphs of it
+    against those of other families, mean over fonts."""
+    glyphs, judges = shipped(), _full(seed)[2].judges
+    task = Task.chosen(glyphs, fonts_of(True), task_of(True).characters, True)
+    with torch.no_grad():
+        logits = judges.raw(task.true(glyphs)).mean((2, 3)).numpy()
+    found = []
+    for font in fonts_of(True):
+        rows = (task.of_font == font) | (task.family[task.of_font] != task.family[font])
+        found.append(roc_auc_score((task.of_font[rows] == font).numpy(), logits[rows.numpy(), font]))
+    return float(np.mean(found))
+
+
+@shared
+def likeness(seed: int, variant: str) -> float:
+    """Spearman's correlation, over pairs of fonts, of how far style codes and kept glyphs' pixels are apart."""
+    glyphs, encoder = shipped(), model_of(seed, variant).encoder
+    images = glyphs.images(fonts_of(True) + fonts_of(False), task_of(True).characters)
+    with torch.no_grad():
+        codes = torch.stack([encoder(of_font).mean(0) for of_font in images])
+    codes = torch.nn.functional.normalize(codes - codes.mean(0))
+    rows, columns = np.triu_indices(len(codes), 1)
+    by_code = torch.cdist(codes, codes)[rows, columns]
+    flat = images.flatten(1)
+    by_pixel = torch.cdist(flat, flat, p=1)[rows, columns]
+    return float(spearmanr(by_code, by_pixel).statistic)
 
 
 @shared
@@ -141,14 +189,18 @@ def retrieval_of(seed: int, how: str, seen: bool) -> float:
 
 @shared
 def mean_move(seed: int, variant: str) -> float:
-    """Mean length, in pixels and per axis, of a variant's moves on kept characters in fonts that were trained on."""
+    """Mean length of a variant's moves on kept characters in fonts that were trained on, in pixels of the picture and
+    per axis, mean over both connections."""
     glyphs, model = shipped(), model_of(seed, variant)
     content, found = glyphs.images([0], task_of(True).characters)[0], []
     with torch.no_grad():
         for font in task_of(True).fonts[::3]:
             code = model.code(evaluation.references(glyphs, font))
             _, moves = model.generator(content, code.expand(len(content), -1))
-            found.append(torch.stack([move.abs().mean() for move in moves]).mean())
+            sizes = [content.shape[-1] / move.shape[-1] for move in moves]  # a pixel of a half-size map is two
+            found.append(
+                torch.stack([size * move.abs().mean() for size, move in zip(sizes, moves, strict=True)]).mean()
+            )
     return float(torch.stack(found).mean())
 
 

@@ -45,19 +45,19 @@ class Recipe:
         optimizer: "adam", or "rmsprop" for generator and judges, as released.
     """
 
-    steps: int = 450
-    warmup: int = 60
+    steps: int = 200
+    warmup: int = 40
     batch: int = 16
     lr: float = 4e-4
     judge_lr: float = 8e-4
-    adversarial: float = 0.4
+    adversarial: float = 0.2
     image: float = 1.0
     content: float = 0.1
     offset: float = 0.05
     style: float = 0.5
     generated: float = 0.05
     mode: str = "masked"
-    ahead: int = 0
+    ahead: int = 150
     queue: int = 256
     average: float = 0.99
     penalty: float = 1.0
@@ -85,8 +85,8 @@ class Recipe:
 
 #: DG-Font as released, with DGFont++'s contrastive loss at TUNIT's weights.
 RELEASED = Recipe(
-    steps=250_000, warmup=0, batch=32, lr=1e-4, judge_lr=1e-4, adversarial=1.0, image=0.1, content=0.1, offset=0.5,
-    style=0.1, generated=0.01, mode="self", queue=1024, penalty=10.0, every=1, rebuilt=1.0, average=0.999,
+    steps=250_000, warmup=0, ahead=0, batch=32, lr=1e-4, judge_lr=1e-4, adversarial=1.0, image=0.1, content=0.1,
+    offset=0.5, style=0.1, generated=0.01, mode="self", queue=1024, penalty=10.0, every=1, rebuilt=1.0, average=0.999,
     fdsc="attn", width=64, style_dim=128, first=7, judge_width=64, most=1024, plan=VGG11, channels=3,
     optimizer="rmsprop",
 )  # fmt: skip
@@ -132,7 +132,7 @@ class Trainer:
     def __init__(
         self, recipe: Recipe, *, fonts: int, size: int, seed: int = 0, device: torch.device | str = "cpu"
     ) -> None:
-        self.recipe, channels, self.done = recipe, recipe.channels, 0
+        self.recipe, channels, self.done, self.ages = recipe, recipe.channels, 0, [0, 0]
         torch.manual_seed(3 * seed)  # each network has its own, so that variants of one share the others' start
         self.generator = Generator(
             size=size, width=recipe.width, channels=channels, style_dim=recipe.style_dim, fdsc=recipe.fdsc,
@@ -174,9 +174,8 @@ class Trainer:
             for index, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{number}.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
         tensors |= {"queue.codes": self.queue.codes, "queue.fonts": self.queue.fonts}
-        save_tensors(
-            path, tensors, {"seed": seed, "log": log, "queue": [self.queue.filled, self.queue.at], "done": self.done}
-        )
+        ages, queue = [self.done, *self.ages], [self.queue.filled, self.queue.at]
+        save_tensors(path, tensors, {"seed": seed, "log": log, "queue": queue, "ages": ages})
 
     def load(self, path: Path, seed: int) -> dict[str, list[float]]:
         """Go on from a checkpoint; returns the log so far.
@@ -204,7 +203,7 @@ class Trainer:
         self.queue.codes.copy_(tensors["queue.codes"])
         self.queue.fonts.copy_(tensors["queue.fonts"])
         self.queue.filled, self.queue.at = about["queue"]
-        self.done = about["done"]
+        self.done, *self.ages = about["ages"]
         return about["log"]
 
     @torch.no_grad()
@@ -219,7 +218,7 @@ class Trainer:
             if name in theirs:
                 found = theirs[name]
                 own.copy_(found if found.shape == own.shape else found[:, -own.shape[1] :])
-        self.queue, self.done = copy.deepcopy(other.queue), other.done
+        self.queue, self.done, self.ages = copy.deepcopy(other.queue), other.done, list(other.ages)
 
     def step(self, number: int, sampler: Sampler, generator: torch.Generator) -> dict[str, float]:
         """One step; returns its losses."""
@@ -259,7 +258,7 @@ class Trainer:
         total.backward()
         for optimizer in self.optimizers[:2]:
             optimizer.step()
-        self.average(number)
+        self.average(0, 1)
         self.done += 1
         return {name: float(torch.as_tensor(value).detach()) for name, value in found.items()}
 
@@ -296,14 +295,17 @@ class Trainer:
         return real, recipe.style * real + recipe.generated * made
 
     @torch.no_grad()
-    def average(self, number: int) -> None:
-        """Average over ever more steps, up to the recipe's: the random start must not stay in."""
-        keep = min(self.recipe.average, (1 + number) / (10 + number))
-        for average, network in zip(self.averages, (self.generator, self.encoder), strict=True):
-            for mean, weight in zip(average.parameters(), network.parameters(), strict=True):
+    def average(self, *which: int) -> None:
+        """Average generator (0) or style encoder (1) over ever more steps, up to the recipe's: the random start must
+        not stay in."""
+        for number in which:
+            age, network = self.ages[number], (self.generator, self.encoder)[number]
+            keep = min(self.recipe.average, (1 + age) / (10 + age))
+            for mean, weight in zip(self.averages[number].parameters(), network.parameters(), strict=True):
                 mean.lerp_(weight, 1 - keep)
-            for kept, now in zip(average.buffers(), network.buffers(), strict=True):
+            for kept, now in zip(self.averages[number].buffers(), network.buffers(), strict=True):
                 kept.copy_(now)
+            self.ages[number] += 1
 
     def model(self, log: dict[str, list[float]], sampler: Sampler) -> Model:
         """Averaged networks, ready for use; batch norm has the statistics of real glyphs under the averaged weights."""

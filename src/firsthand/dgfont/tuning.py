@@ -18,18 +18,16 @@ import torch
 from firsthand.chapters import PACKAGE
 from firsthand.data.glyphs import Glyphs, shipped
 from firsthand.dgfont import evaluation
-from firsthand.dgfont.batches import Sampler
 from firsthand.dgfont.evaluation import Task
 from firsthand.dgfont.runs import BOOK, VARIANTS
-from firsthand.dgfont.training import Model, Recipe, Trainer, train
+from firsthand.dgfont.training import Model, Recipe, train
 from firsthand.kit.results import write_atomically
 from firsthand.kit.shared import shared
 
 SEED, KEPT = 999, 20
-WEIGHTS = (0.2, 0.4, 0.8)  # of the judges; the other losses keep theirs
-KINDS = ("full", "none", "plain", "single", "mute")
-LOOKS = (150, 300, 450, 600)  # steps after which the method itself is looked at once, for the length of training
-READ = 0.93  # share of characters that must be read; among those, the nearest in features is taken
+WEIGHTS = (0.1, 0.2, 0.4)  # of the judges; the other losses keep theirs
+KINDS = ("full", "none", "plain", "single", "late", "mute")
+READ = 0.8  # share of characters that must be read, as in the evidence; of those the nearest in features is taken
 
 
 def glyphs() -> Glyphs:
@@ -81,32 +79,16 @@ def measured(kind: str, weight: float) -> dict[str, float]:
     return found
 
 
-def lengths() -> list[dict[str, float]]:
-    """The method during one long training, for the length of training; its rate falls before the last look."""
-    torch.set_num_threads(1)
-    sampler, found = Sampler(glyphs()), []
-
-    def note(number: int, trainer: Trainer) -> None:
-        if number + 1 in LOOKS:
-            found.append({"steps": number + 1, **scored(trainer.model({}, sampler), reader())})
-            print(found[-1], file=sys.stderr, flush=True)
-
-    train(replace(BOOK, steps=LOOKS[-1]), glyphs(), SEED, note=note)
-    return found
-
-
 def main() -> None:
     """Measure and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=1)
     with ProcessPoolExecutor(parser.parse_args().workers) as pool:
-        long = pool.submit(lengths)
         cells = {kind: [pool.submit(measured, kind, weight) for weight in WEIGHTS] for kind in KINDS}
         grid = {kind: [cell.result() for cell in row] for kind, row in cells.items()}
     content = {
         "command": "python -m firsthand.dgfont.tuning", "seed": SEED, "steps": BOOK.steps, "kept characters": KEPT,
-        "lengths": long.result(), "grid": grid,
-        "chosen": {kind: chosen(rows)["weight"] for kind, rows in grid.items()},
+        "grid": grid, "chosen": {kind: chosen(rows)["weight"] for kind, rows in grid.items()},
     }  # fmt: skip
     write_atomically(PACKAGE / "evidence" / "dgfont_tuning.json", json.dumps(content, indent=1) + "\n")
 
