@@ -32,6 +32,6 @@ from firsthand.dgfont.training import RELEASED, Model, Recipe, train
 __all__ = [
     "CLAIMS", "PRESETS", "RELEASED", "Attention", "Config", "DeformConv", "Discriminator", "Generator", "Model",
     "Queue", "Reader", "Recipe", "Score", "Skip", "StyleEncoder", "Task", "adain", "contrast", "deform_conv2d",
-    "errors", "generate", "hinge_discriminator", "hinge_generator", "info_nce", "offset_loss", "r1_penalty", "retrieval",
-    "run", "style_loss", "train", "train_reader",
+    "errors", "generate", "hinge_discriminator", "hinge_generator", "info_nce", "offset_loss", "r1_penalty",
+    "retrieval", "run", "style_loss", "train", "train_reader",
 ]  # fmt: skip
