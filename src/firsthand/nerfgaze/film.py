@@ -69,6 +69,7 @@ def main() -> None:
         "identity": model.identity.detach(), "light": model.light[:KEPT].detach(),
         "expression": model.expression[:KEPT].detach(), "maps": error_maps(),
     }  # fmt: skip
+    tensors |= {f"judge.{name}": value for name, value in runs.judge(SEED).state_dict().items()}
     psnr = float(-10 * (made.images - true.images).square().mean().log10())
     card = {
         "command": COMMAND, "seed": SEED, "steps": STEPS,
@@ -90,8 +91,19 @@ def main() -> None:
 def shipped_model() -> HeadModel:
     """The model that was trained for longer, with the codes of its ten people and of KEPT pictures."""
     model = HeadModel(runs.PEOPLE, KEPT, sizes=runs.BOOK.sizes)
-    model.load_state_dict({name: value for name, value in shipped("nerfgaze").items() if name != "maps"})
+    other = ("maps", "judge")
+    own = {name: value for name, value in shipped("nerfgaze").items() if name.split(".")[0] not in other}
+    model.load_state_dict(own)
     return model.eval().requires_grad_(False)
+
+
+@shared
+def shipped_judge() -> est.Estimator:
+    """The estimator that judges: trained on true pictures of people and gazes that no model was trained on."""
+    judge, begin = est.Estimator(), "judge."
+    own = {name.removeprefix(begin): t for name, t in shipped("nerfgaze").items() if name.startswith(begin)}
+    judge.load_state_dict(own)
+    return judge.eval().requires_grad_(False)
 
 
 @shared
