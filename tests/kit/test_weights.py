@@ -46,3 +46,23 @@ def test_a_card_must_be_complete(tmp_path, monkeypatch):
     weights.ship("x", {"a": torch.arange(2)}, card)
     assert torch.equal(weights.shipped("x")["a"], torch.arange(2))
     assert weights.card_of("x")["seed"] == 0
+
+
+def test_a_damaged_or_foreign_file_is_refused_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    card = {"command": "c", "seed": 0, "processor": "p", "quality": {}, "minutes": 1.0, "log": []}
+    path = weights.ship("x", {"a": torch.arange(100.0)}, card)
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[-3] ^= 1  # inside the numbers, where the format itself has no checksum
+    weights.ship("other", {"a": torch.arange(100.0) + 1}, card)
+    foreign = (tmp_path / "other.safetensors").read_bytes()
+    for bad in (bytes(flipped), whole[:-7], foreign, b"", b"GIF89a"):
+        path.write_bytes(bad)
+        with pytest.raises(UserError, match=r"x\.safetensors is damaged or not the book's"):
+            weights.shipped("x")
+    path.write_bytes(whole)
+    assert torch.equal(weights.shipped("x")["a"], torch.arange(100.0))
+    path.unlink()
+    with pytest.raises(UserError, match=r"No file x\.safetensors"):
+        weights.shipped("x")

@@ -18,8 +18,15 @@ FOLDER = PACKAGE / "weights"
 
 
 def shipped(name: str) -> dict[str, Tensor]:
-    """The tensors of `weights/<name>.safetensors`."""
-    return load_tensors(FOLDER / f"{name}.safetensors")[0]
+    """The tensors of `weights/<name>.safetensors`.
+
+    Raises:
+        UserError: the file is not there, or is not the one that its card describes.
+    """
+    path = FOLDER / f"{name}.safetensors"
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != card_of(name)["sha256"]:
+        raise UserError(f"{path.name} is damaged or not the book's: its checksum is not that of its card.")
+    return load_tensors(path)[0]
 
 
 def card_of(name: str) -> dict[str, Any]:
