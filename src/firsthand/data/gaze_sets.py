@@ -27,6 +27,7 @@ from PIL import Image
 from torch import Tensor
 
 from firsthand.data.directions import angular_error, normalise, pitchyaw_to_vector, vector_to_pitchyaw
+from firsthand.data.mat import read_mat
 from firsthand.errors import UserError
 
 FIELDS = 28  # of a line of MPIIFaceGaze
@@ -67,7 +68,7 @@ def xgaze_files(folder: str | Path, part: str = "train") -> list[Path]:
     try:
         names = json.loads(split.read_text(encoding="utf-8"))[part]
         names = [str(name) for name in names]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"train_test_split.json has no list of files named {part!r}.") from None
     place = root / ("train" if part == "train" else part)
     files = [place / name for name in names]
@@ -184,14 +185,12 @@ def mpii_camera(folder: str | Path, person: str) -> Tensor:
     Raises:
         UserError: no calibration, or no matrix in it.
     """
-    from scipy.io import loadmat
-
     file = Path(folder) / person / "Calibration" / "Camera.mat"
     if not file.is_file():
         raise UserError(f"{Path(folder).name} has no {person}/Calibration/Camera.mat.")
     try:
-        matrix = np.asarray(loadmat(str(file))["cameraMatrix"], dtype=np.float64)
-    except Exception:  # a damaged file makes SciPy raise whatever it stumbles over
+        matrix = np.asarray(read_mat(file, "cameraMatrix"), dtype=np.float64)
+    except (UserError, TypeError, ValueError):
         raise UserError(f"{person}/Calibration/Camera.mat is damaged or has no cameraMatrix.") from None
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-9:
         raise UserError(f"cameraMatrix of {person} is no camera's matrix.")
@@ -234,7 +233,7 @@ def _warped(file: Path, warp: Tensor, size: int) -> np.ndarray:
             made = picture.convert("RGB").transform(
                 (size, size), Image.Transform.PERSPECTIVE, numbers, Image.Resampling.BILINEAR
             )
-    except (OSError, ValueError, Image.DecompressionBombError) as problem:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
         if isinstance(problem, UserError):
             raise
         raise UserError(f"{file.name} cannot be read as a picture.") from None

@@ -23,6 +23,7 @@ from firsthand.errors import UserError
 
 SIZE, BOX = 32, 24  # pixels of a picture, and of the ink of a font's larger glyphs
 MEASURE = 96  # em at which fonts are measured
+LARGEST = 20  # of those, that a glyph may be wide or high
 KEPT = 190  # characters of a folder's fonts kept from training at most, as many as the paper keeps of 990
 FAINT = 5  # dark pixels below which a rendering counts as empty
 SUFFIXES = (".ttf", ".otf", ".ttc")
@@ -89,11 +90,20 @@ def _truetype(path: Path, em: int, index: int) -> ImageFont.FreeTypeFont:
 
 
 def _ink(font: ImageFont.FreeTypeFont, character: str) -> np.ndarray:
-    """The ink of a character, cut to its box; empty where there is none."""
-    left, top, right, bottom = font.getbbox(character)
-    width, height = max(1, round(right - left)) + 4, max(1, round(bottom - top)) + 4
-    sheet = Image.new("L", (width, height), 0)
-    ImageDraw.Draw(sheet).text((2 - left, 2 - top), character, font=font, fill=255)
+    """The ink of a character, cut to its box; empty where there is none.
+
+    Raises:
+        UserError: a damaged font, whose outline cannot be drawn or is out of all measure.
+    """
+    try:
+        left, top, right, bottom = font.getbbox(character)
+        width, height = max(1, round(right - left)) + 4, max(1, round(bottom - top)) + 4
+        if max(width, height) > LARGEST * MEASURE:
+            raise ValueError("too large")
+        sheet = Image.new("L", (width, height), 0)
+        ImageDraw.Draw(sheet).text((2 - left, 2 - top), character, font=font, fill=255)
+    except (OSError, ValueError, OverflowError):
+        raise UserError(f"{Path(str(font.path)).name} is damaged: it cannot draw {character!r}.") from None
     box = sheet.getbbox()
     return np.zeros((0, 0), np.uint8) if box is None else np.asarray(sheet.crop(box))
 
