@@ -163,3 +163,25 @@ def test_live_recomputes_with_widgets():
     widget = explore(render, k=[1, 2]).live()
     widget.children[0].value = 2
     assert calls == [1, 2, 2] or calls[-1] == 2
+
+
+def test_thin_lines_keep_their_colour_beside_a_photograph():
+    import importlib
+    import io
+
+    from PIL import Image
+
+    module = importlib.import_module("firsthand.kit.explore")
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(60, 200, 200)
+    photo = np.stack(
+        [ramp[:, None] + 0 * ramp, 0.5 * ramp[None] + 0 * ramp[:, None], 0 * ramp[:, None] + 40 + 0 * ramp], 2
+    )
+    photo = (photo + rng.normal(0, 6, photo.shape)).clip(0, 255).astype(np.uint8)
+    photo[100, 20:60], photo[120, 20:60] = (30, 120, 230), (50, 210, 160)  # a blue and a green line of one pixel
+    frame = Image.open(io.BytesIO(module._frame(photo)))
+    assert frame.mode == "P"
+    found = np.asarray(frame.convert("RGB")).astype(int)
+    assert np.abs(found[100, 30] - (30, 120, 230)).max() <= 8
+    assert np.abs(found[120, 30] - (50, 210, 160)).max() <= 8
+    assert np.abs(found - photo).mean() < 6

@@ -36,6 +36,11 @@ def _picture(ax: plt.Axes, image: torch.Tensor, title: str = "") -> None:
     bare(ax)
 
 
+def _halved(one: Fundus) -> torch.Tensor:
+    """The picture at half its size: moving figures show many, and a page must stay light."""
+    return torch.nn.functional.avg_pool2d(one.image[None].float(), 2)[0].round().to(torch.uint8)
+
+
 def draw_real() -> Figure:
     """scikit-image's photograph of a healthy retina between drawn ones of both cameras."""
     from skimage.data import retina
@@ -87,9 +92,12 @@ def _graded(one: Fundus) -> tuple[torch.Tensor, Grading]:
         return lesions, system.grader(unit(one.image[None]), lesions)
 
 
-def _looked(ax: plt.Axes, one: Fundus, grading: Grading) -> None:
-    _picture(ax, one.image, "where it looked")
-    gate = gate_map(grading, one.image.shape[-1])[0, 0].masked_fill(~one.retina, float("nan"))
+def _looked(ax: plt.Axes, one: Fundus, grading: Grading, image: torch.Tensor | None = None) -> None:
+    image = one.image if image is None else image
+    size = image.shape[-1]
+    _picture(ax, image, "where it looked")
+    retina = one.retina[:: one.retina.shape[-1] // size, :: one.retina.shape[-1] // size]
+    gate = gate_map(grading, size)[0, 0].masked_fill(~retina, float("nan"))
     ax.imshow(gate.numpy(), cmap="inferno", alpha=0.6)
 
 
@@ -160,10 +168,10 @@ def render_erased(picture: int, erased: str) -> tuple[Figure, str]:
     one = fundus(ERASED_FROM[picture - 1], grade=3, without=without)
     _, grading = _graded(one)
     left = replace(one.findings, **{FIELDS[kind]: NONE[kind] for kind in without}).grade  # type: ignore[arg-type]
-    fig, grid = plt.subplots(2, 2, figsize=(7.2, 6.4))
+    fig, grid = plt.subplots(2, 2, figsize=(5.8, 5.2))
     axes = grid.ravel()
-    _picture(axes[0], one.image, f"without {erased}" if erased != "nothing" else "as it is")
-    _looked(axes[1], one, grading)
+    _picture(axes[0], _halved(one), f"without {erased}" if erased != "nothing" else "as it is")
+    _looked(axes[1], one, grading, _halved(one))
     shares = grading.shares[0].numpy() if grading.shares is not None else np.zeros(len(KINDS))
     axes[2].bar(np.arange(len(KINDS)), shares, color=COLOURS)
     axes[2].set_xticks(np.arange(len(KINDS)), KINDS)
@@ -186,8 +194,8 @@ def render_camera(camera: float, way: str) -> tuple[Figure, str]:
     at, line = film.DIAL.index(camera), list(WAYS).index(way)
     one = fundi(runs.SETS["other test"][0] + 100_000 * (film.SEED + 1), 1, camera=camera)[0]
     precision, bits = film.shipped("drgnet")["dial.precision"], film.shipped("drgnet")["dial.entropy"]
-    fig, axes = plt.subplots(1, 3, figsize=(11.0, 3.5))
-    _picture(axes[0], one.image, "the picture")
+    fig, axes = plt.subplots(1, 3, figsize=(8.6, 2.9))
+    _picture(axes[0], _halved(one), "the picture")
     axes[1].imshow(bits[line, at].numpy(), cmap="inferno", vmin=0, vmax=255)
     axes[1].set_title("largest doubt (bits)")
     bare(axes[1])
