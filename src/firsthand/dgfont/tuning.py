@@ -1,8 +1,8 @@
 """How heavy the judges weigh, for the method and for each rival with other parts, at a seed that no claim uses.
 
-`python -m firsthand.dgfont.tuning [--workers 2]` writes firsthand/evidence/dgfont_tuning.json.
-Everything is chosen on twenty of the 120 characters to train on, kept out here; the forty of the evidence are not
-looked at.
+`python -m firsthand.dgfont.tuning [--workers 2]` (45 minutes of one core) writes firsthand/evidence/dgfont_tuning.json;
+a killed search goes on where it was. Everything is chosen on twenty of the 120 characters to train on, kept out here;
+the forty of the evidence are not looked at.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -21,6 +22,7 @@ from firsthand.dgfont import evaluation
 from firsthand.dgfont.evaluation import Task
 from firsthand.dgfont.runs import BOOK, VARIANTS
 from firsthand.dgfont.training import Model, Recipe, train
+from firsthand.kit.evidence import current_hash
 from firsthand.kit.results import write_atomically
 from firsthand.kit.shared import shared
 
@@ -70,21 +72,25 @@ def recipe_of(kind: str, weight: float) -> Recipe:
     return replace(BOOK, **{**VARIANTS[kind], "adversarial": weight})  # type: ignore[arg-type]
 
 
-def measured(kind: str, weight: float) -> dict[str, float]:
-    """One cell of the grid."""
-    torch.set_num_threads(1)
-    here = glyphs()
-    found = {"weight": weight, **scored(train(recipe_of(kind, weight), here, SEED), reader())}
-    print(kind, found, file=sys.stderr, flush=True)
-    return found
+def measured(kind: str, weight: float, folder: Path) -> dict[str, float]:
+    """One cell of the grid; one that is in the folder already, by the same code, is not trained again."""
+    file = folder / f"{kind}-{weight}.json"
+    if not file.is_file():
+        torch.set_num_threads(1)
+        here = glyphs()
+        found = {"weight": weight, **scored(train(recipe_of(kind, weight), here, SEED), reader())}
+        write_atomically(file, json.dumps(found) + "\n")
+        print(kind, found, file=sys.stderr, flush=True)
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def main() -> None:
     """Measure and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=1)
+    folder = Path(".firsthand") / "tuning" / f"dgfont-{current_hash('dgfont')}"
     with ProcessPoolExecutor(parser.parse_args().workers) as pool:
-        cells = {kind: [pool.submit(measured, kind, weight) for weight in WEIGHTS] for kind in KINDS}
+        cells = {kind: [pool.submit(measured, kind, weight, folder) for weight in WEIGHTS] for kind in KINDS}
         grid = {kind: [cell.result() for cell in row] for kind, row in cells.items()}
     content = {
         "command": "python -m firsthand.dgfont.tuning", "seed": SEED, "steps": BOOK.steps, "kept characters": KEPT,
