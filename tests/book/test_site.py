@@ -99,7 +99,7 @@ def test_figures_move_from_disk_too(browser, path):
     context = browser.new_context()
     page = context.new_page()
     page.goto((SITE / path).as_uri())
-    page.wait_for_selector("figure.fh-explore .fh-panels svg")
+    page.wait_for_selector("figure.fh-explore .fh-panels svg, figure.fh-explore .fh-panels img")
     context.close()
 
 
