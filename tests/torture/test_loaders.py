@@ -1,6 +1,6 @@
 """Every loader of files that readers bring, on files that are damaged or meant ill: a sentence, or a result.
 
-`FIRSTHAND_TORTURE=seconds` sets how long each loader is tried; one second otherwise.
+Each is tried TRIES times, the same ones everywhere; `FIRSTHAND_TORTURE=seconds` goes on for as long.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from firsthand.errors import UserError
 from firsthand.kit.training import load_tensors, save_tensors
 from tests.torture.damage import harm
 
-SECONDS = float(os.environ.get("FIRSTHAND_TORTURE", "1"))
+TRIES, SECONDS = 40, float(os.environ.get("FIRSTHAND_TORTURE", "0"))
 LONGEST = 10.0  # seconds that one file may take
 
 
@@ -92,10 +92,10 @@ def test_a_loader_answers_with_a_sentence_or_a_result(name: str, tmp_path: Path)
     whole.mkdir()
     make(whole)
     read(whole)  # as it was written
-    while tried < 5 or time.monotonic() - begin < SECONDS:
+    while tried < TRIES or time.monotonic() - begin < SECONDS:
         here = tmp_path / "here"
         shutil.copytree(whole, here, symlinks=True)
-        state, file = rng.getstate(), harm(here, rng)
+        file = harm(here, rng)
         at, said = time.monotonic(), ""
         try:
             read(here)
@@ -103,7 +103,7 @@ def test_a_loader_answers_with_a_sentence_or_a_result(name: str, tmp_path: Path)
             said = str(error)
         except Exception as error:
             kept = file.read_bytes()[:200] if file.is_file() else None
-            pytest.fail(f"try {tried} ({hash(state)}), {file.relative_to(here)}: {error!r}; it began {kept!r}")
+            pytest.fail(f"try {tried}, {file.relative_to(here)}: {error!r}; it began {kept!r}")
         assert len(said) < 2000
         assert time.monotonic() - at < LONGEST, file.name
         shutil.rmtree(here)

@@ -12,26 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from firsthand.errors import UserError
 
 SECONDS = 120  # that reading may take
-#: Numbers and texts of a variable as nested lists; structures as lists of dictionaries.
-CHILD = """
-import json, sys
-import numpy as np
-from scipy.io import loadmat
-
-def plain(value):
-    if isinstance(value, np.ndarray) and value.dtype.names:
-        return [{name: plain(row[name]) for name in value.dtype.names} for row in value.ravel()]
-    if isinstance(value, np.void):
-        return {name: plain(value[name]) for name in value.dtype.names}
-    if isinstance(value, np.ndarray):
-        return [plain(one) for one in value] if value.ndim else plain(value.item())
-    return value.item() if isinstance(value, np.generic) else value
-
-print(json.dumps(plain(loadmat(sys.argv[1], squeeze_me=sys.argv[3] == "1")[sys.argv[2]])))
-"""
 
 
 def read_mat(file: Path, name: str, *, squeeze: bool = False) -> Any:
@@ -43,9 +28,27 @@ def read_mat(file: Path, name: str, *, squeeze: bool = False) -> Any:
     Raises:
         UserError: the file is damaged, or has no such variable.
     """
-    command = [sys.executable, "-c", CHILD, str(file.resolve()), name, str(int(squeeze))]
+    command = [sys.executable, "-m", "firsthand.data.mat", str(file.resolve()), name, str(int(squeeze))]
     try:
         found = subprocess.run(command, capture_output=True, timeout=SECONDS, check=True)
         return json.loads(found.stdout)
     except (subprocess.SubprocessError, ValueError, RecursionError):
         raise UserError(f"{file.name} is damaged or does not hold {name}.") from None
+
+
+def _plain(value: Any) -> Any:
+    """Arrays as lists, structures as dictionaries."""
+    if isinstance(value, np.ndarray) and value.dtype.names:
+        return [{name: _plain(row[name]) for name in value.dtype.names} for row in value.ravel()]
+    if isinstance(value, np.void):
+        return {name: _plain(value[name]) for name in value.dtype.names or ()}
+    if isinstance(value, np.ndarray):
+        return [_plain(one) for one in value] if value.ndim else _plain(value.item())
+    return value.item() if isinstance(value, np.generic) else value
+
+
+if __name__ == "__main__":  # the process of its own: file, variable, whether to squeeze
+    from scipy.io import loadmat
+
+    path, variable, squeezed = sys.argv[1:]
+    print(json.dumps(_plain(loadmat(path, squeeze_me=squeezed == "1")[variable])))

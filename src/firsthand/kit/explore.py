@@ -169,8 +169,9 @@ def _frame(picture: Figure | np.ndarray) -> bytes:
     """
     buffer = io.BytesIO()
     image = Image.open(io.BytesIO(_png(picture))).convert("RGB")
-    pixels = np.asarray(image).reshape(-1, 3)
-    colours, place, count = np.unique(pixels, axis=0, return_inverse=True, return_counts=True)
+    packed = np.asarray(image).reshape(-1, 3) @ np.array([1 << 16, 1 << 8, 1])  # one number a colour is sorted fast
+    numbers, place, count = np.unique(packed, return_inverse=True, return_counts=True)
+    colours = np.stack([numbers >> 16, numbers >> 8 & 255, numbers & 255], 1)
     exact = _spread(colours[count >= OFTEN].astype(float))
     mixed = np.array(image.quantize(COLOURS - len(exact), dither=Image.Dither.NONE).getpalette()).reshape(-1, 3)
     palette = np.concatenate([exact, mixed])[:COLOURS]
