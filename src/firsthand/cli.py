@@ -19,6 +19,8 @@ from firsthand.chapters import chapter, chapters, notebook_path
 from firsthand.errors import UserError
 
 PRESETS = ("smoke", "book", "paper")
+#: Chapters whose training shares its batch among processes.
+TOGETHER = ("convnextv2", "dmjd", "ghost", "drgnet", "dgfont", "nerfgaze")
 DEVICES = "auto, cpu, mps, cuda or cuda:N"
 
 
@@ -176,6 +178,18 @@ def _check_run(arguments: argparse.Namespace) -> None:
             raise UserError(f"No folder {str(target.parent)!r} to write {target.name} into.")
 
 
+def _check_processes(arguments: argparse.Namespace, config: object) -> None:
+    """A launcher's processes must share the work: nothing else would say that each of them did all of it."""
+    from firsthand.kit.training import processes
+
+    if processes() == 1:
+        return
+    compact = arguments.chapter == "nerfgaze" and getattr(config, "data", None) is None
+    if arguments.chapter not in TOGETHER or compact:
+        what = f"preset {arguments.preset} of {arguments.chapter}" if compact else arguments.chapter
+        raise UserError(f"{what} runs in one process; the launcher started {processes()}.")
+
+
 def _run(arguments: argparse.Namespace) -> int:
     _check_run(arguments)
     if arguments.notebook is not None:
@@ -198,6 +212,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if not hasattr(config, option):
             raise UserError(f"{arguments.chapter} takes no --{option}.")
         config = replace(config, **{option: str(value)})
+    _check_processes(arguments, config)
     result = experiment.run(config, seed=arguments.seed, device=arguments.device, progress=sys.stderr.isatty())
     if os.environ.get("RANK", "0") != "0":  # one process of several speaks
         return 0

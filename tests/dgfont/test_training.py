@@ -372,3 +372,11 @@ def test_the_penalty_is_taken_now_and_then_and_is_as_heavy() -> None:
             for number in range(4, 12):
                 trainer.step(number, Sampler(shipped()), batches.chance(0, number))
     assert (seen.count(1), seen.count(4)) == (8, 2)
+
+
+def test_processes_that_cannot_share_a_batch_are_refused():
+    class Three:
+        num_processes = 3
+
+    with pytest.raises(UserError, match="3 processes cannot share a batch of 16 of which 8 are rebuilt"):
+        training.Trainer(Recipe(width=4, judge_width=4), fonts=3, size=32, accelerator=Three())

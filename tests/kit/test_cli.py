@@ -97,3 +97,10 @@ def test_a_notebook_run_refuses_data(tmp_path, capsys):
     assert main(["run", "hcvi", "--notebook", str(target), "--data", "pyproject.toml"]) == 2
     assert "cannot be combined" in capsys.readouterr().err
     assert not target.exists()
+
+
+@pytest.mark.parametrize("chapter", ["hcvi", "grnn"])
+def test_a_launcher_of_processes_is_told_where_there_is_one(chapter, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["run", chapter, "--preset", "smoke"]) == 2
+    assert "runs in one process; the launcher started 2." in capsys.readouterr().err

@@ -19,8 +19,8 @@ from firsthand.dgfont.evaluation import Task
 from firsthand.dgfont.runs import BOOK
 from firsthand.dgfont.training import RELEASED, Recipe, train
 from firsthand.errors import UserError
-from firsthand.kit.device import resolve_device
 from firsthand.kit.results import Result
+from firsthand.kit.training import accelerator_for
 
 __all__ = ["CLAIMS", "CURVES", "PRESETS", "Config", "glyphs_of", "run", "with_data"]
 
@@ -107,9 +107,11 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     for name, task in tasks.items():
         if not len(task.of_font):  # said before training
             raise UserError(f"There is nothing to write in {name} fonts: each has a twin, or no glyph.")
-    place = resolve_device(device)
+    accelerator = accelerator_for(device, "fp32")  # the judges' slopes are differentiated twice
     checkpoint = None if config.out is None else Path(config.out) / f"seed-{seed}.safetensors"
-    model = train(config.recipe, glyphs, seed, device=place, checkpoint=checkpoint)
+    model = train(
+        config.recipe, glyphs, seed, device=accelerator.device, checkpoint=checkpoint, accelerator=accelerator
+    )  # fmt: skip
     model.generator.cpu(), model.encoder.cpu()
     metrics: dict[str, float] = {}
     arrays = {f"loss/{name}": np.array(values) for name, values in model.log.items()}

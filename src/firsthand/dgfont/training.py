@@ -3,6 +3,9 @@
 One step shuffles a batch: every glyph lends its content to one picture and its style to another (DG-Font's released
 code). Ours: the picture that the judges are trained on is the one the generator is trained on, computed once; the
 first steps teach copying only.
+
+Several processes draw the same batch. Each encodes the style of all of it, since batch norm and the queue want it
+whole, and paints and judges its share; gradients are averaged.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -127,12 +131,23 @@ class Trainer:
 
     Args:
         recipe: how. fonts, size: of the glyphs. seed: of weights. device: where.
+        accelerator: of several processes, from `kit.training.accelerator_for`; None: one.
+
+    Raises:
+        UserError: the batch, or the part that is rebuilt, does not divide by the processes.
     """
 
     def __init__(
-        self, recipe: Recipe, *, fonts: int, size: int, seed: int = 0, device: torch.device | str = "cpu"
-    ) -> None:
+        self, recipe: Recipe, *, fonts: int, size: int, seed: int = 0, device: torch.device | str = "cpu",
+        accelerator: Any = None,
+    ) -> None:  # fmt: skip
         self.recipe, channels, self.done, self.ages = recipe, recipe.channels, 0, [0, 0]
+        self.accelerator, self.parts = accelerator, 1 if accelerator is None else accelerator.num_processes
+        self.some = max(1, round(recipe.rebuilt * recipe.batch))  # glyphs that are also painted in their own style
+        if recipe.batch % self.parts or self.some % self.parts:
+            raise UserError(
+                f"{self.parts} processes cannot share a batch of {recipe.batch} of which {self.some} are rebuilt."
+            )
         torch.manual_seed(3 * seed)  # each network has its own, so that variants of one share the others' start
         self.generator = Generator(
             size=size, width=recipe.width, channels=channels, style_dim=recipe.style_dim, fdsc=recipe.fdsc,
@@ -229,38 +244,49 @@ class Trainer:
                 group["lr"] = rate * (falling(number, recipe.steps) if recipe.optimizer == "adam" else 1)
         x, fonts = sampler(recipe.batch, generator)
         order = torch.randperm(recipe.batch, generator=generator)
-        styled, wanted = x[order], fonts[order]
-        maps, codes = self.generator.encode(x), self.encoder(x)
-        fake, seen = self.generator.mix(maps, codes[order])
+        mine = slice(0 if self.accelerator is None else self.accelerator.process_index, None, self.parts)
+        styled, wanted, own = x[order], fonts[order], x[mine]
+        maps, codes = self.generator.encode(own), self.encoder(x)
+        fake, seen = self.generator.mix(maps, codes[order][mine])
         moves = [offset for offset, _ in seen.values()]
         found = {"offset": losses.offset_loss(moves)}
         total = recipe.offset * found["offset"]
         if number >= recipe.warmup:
-            found["judges"] = self._judge(styled, fake.detach(), wanted, number)
-        some = max(1, round(recipe.rebuilt * recipe.batch))
-        rebuilt = self.generator.mix((maps[0][:some], maps[1][:some], maps[2][:some]), codes[:some])[0]
-        found["image"] = (rebuilt - x[:some]).abs().mean()
+            found["judges"] = self._judge(styled[mine], fake.detach(), wanted[mine], number)
+        some = self.some // self.parts
+        rebuilt = self.generator.mix((maps[0][:some], maps[1][:some], maps[2][:some]), codes[mine][:some])[0]
+        found["image"] = (rebuilt - own[:some]).abs().mean()
         found["content"] = (self.generator.encode(fake)[0] - maps[0]).abs().mean()
         total = total + recipe.image * found["image"] + recipe.content * found["content"]
         if number >= recipe.warmup:
             self.judges.requires_grad_(False)
-            logits = self.judges(torch.cat([fake, rebuilt]), torch.cat([wanted, fonts[:some]]))
+            logits = self.judges(torch.cat([fake, rebuilt]), torch.cat([wanted[mine], fonts[mine][:some]]))
             self.judges.requires_grad_(True)
             found["adversarial"] = torch.stack(
                 [losses.hinge_generator(part) for part in logits.split([len(fake), some])]
             ).sum()
             total = total + recipe.adversarial * found["adversarial"]
         if recipe.mode != "none":
-            found["style"], extra = self._style(x, fonts, codes, fake, styled, wanted, sampler, generator)
+            found["style"], extra = self._style(x, fonts, codes, fake, styled, wanted, mine, sampler, generator)
             total = total + extra
         for optimizer in self.optimizers[:2]:
             optimizer.zero_grad()
         total.backward()
         for optimizer in self.optimizers[:2]:
-            optimizer.step()
+            self._move(optimizer)
         self.average(0, 1)
         self.done += 1
-        return {name: float(torch.as_tensor(value).detach()) for name, value in found.items()}
+        return {name: float(self._mean(torch.as_tensor(value).detach())) for name, value in found.items()}
+
+    def _mean(self, value: Tensor) -> Tensor:
+        """The mean over processes."""
+        return value if self.parts == 1 else self.accelerator.reduce(value, "mean")
+
+    def _move(self, optimizer: torch.optim.Optimizer) -> None:
+        """A step on the mean gradient of all processes."""
+        for parameter in (p for group in optimizer.param_groups for p in group["params"] if p.grad is not None):
+            parameter.grad = self._mean(parameter.grad)
+        optimizer.step()
 
     def _judge(self, real: Tensor, fake: Tensor, fonts: Tensor, number: int) -> Tensor:
         priced = number % self.recipe.every == 0
@@ -271,18 +297,18 @@ class Trainer:
             total = loss + self.recipe.every * self.recipe.penalty * losses.r1_penalty(logits, real)
         self.optimizers[2].zero_grad()
         total.backward()
-        self.optimizers[2].step()
+        self._move(self.optimizers[2])
         return loss
 
     def _style(
-        self, x: Tensor, fonts: Tensor, codes: Tensor, fake: Tensor, styled: Tensor, wanted: Tensor, sampler: Sampler,
-        generator: torch.Generator,
+        self, x: Tensor, fonts: Tensor, codes: Tensor, fake: Tensor, styled: Tensor, wanted: Tensor, mine: slice,
+        sampler: Sampler, generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """The contrastive loss of real glyphs, and the weighted sum with that of generated ones."""
         recipe = self.recipe
         other = turned(x, generator) if recipe.mode == "self" else sampler.partners(fonts, generator)
         with torch.no_grad():
-            keys, targets = self.averages[1](other), self.averages[1](styled)
+            keys, targets = self.averages[1](other), self.averages[1](styled[mine])
         if not self.queue.filled:
             self.queue.push(keys, fonts)
         real = losses.style_loss(codes, keys, fonts, self.queue, mode=recipe.mode)
@@ -290,7 +316,7 @@ class Trainer:
         self.encoder.eval()
         codes_made = self.encoder(fake)
         self.encoder.train()
-        made = losses.style_loss(codes_made, targets, wanted, self.queue, mode=recipe.mode)
+        made = losses.style_loss(codes_made, targets, wanted[mine], self.queue, mode=recipe.mode)
         self.queue.push(keys, fonts)
         return real, recipe.style * real + recipe.generated * made
 
@@ -330,20 +356,22 @@ def _optimizer(recipe: Recipe, network: nn.Module, rate: float, released: str) -
 
 def train(
     recipe: Recipe, glyphs: Glyphs, seed: int, *, device: torch.device | str = "cpu", checkpoint: Path | None = None,
-    begin: Trainer | None = None, note: Callable[[int, Trainer], None] | None = None,
+    begin: Trainer | None = None, note: Callable[[int, Trainer], None] | None = None, accelerator: Any = None,
 ) -> Model:  # fmt: skip
     """Train from scratch, or from a checkpoint that is there, or on from where another run was.
 
     Args:
         recipe: how. glyphs: what on, their seen fonts and characters. seed: of weights and batches. device: where.
         checkpoint: written every SAVE_EVERY steps and at the end. begin: whose networks are taken over, see
-            `Trainer.adopt`; it is not changed. note: called after every step.
+            `Trainer.adopt`; it is not changed. note: called after every step. accelerator: see `Trainer`.
 
     Returns:
         the averaged networks, with the losses of every step.
     """
     sampler = Sampler(glyphs, recipe.channels, device)
-    trainer = Trainer(recipe, fonts=len(sampler.images), size=glyphs.ink.shape[-1], seed=seed, device=device)
+    trainer = Trainer(
+        recipe, fonts=len(sampler.images), size=glyphs.ink.shape[-1], seed=seed, device=device, accelerator=accelerator
+    )
     log: dict[str, list[float]] = {}
     if checkpoint is not None and checkpoint.is_file():
         log = trainer.load(checkpoint, seed)
@@ -357,6 +385,7 @@ def train(
             log.setdefault(name, []).append(value)
         if note is not None:
             note(number, trainer)
-        if checkpoint is not None and ((number + 1) % SAVE_EVERY == 0 or number + 1 == recipe.steps):
+        due = (number + 1) % SAVE_EVERY == 0 or number + 1 == recipe.steps
+        if checkpoint is not None and due and (accelerator is None or accelerator.is_main_process):
             trainer.save(checkpoint, seed, log)
     return trainer.model(log, sampler)

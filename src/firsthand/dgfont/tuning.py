@@ -1,6 +1,6 @@
 """How heavy the judges weigh, for the method and for each rival with other parts, at a seed that no claim uses.
 
-`python -m firsthand.dgfont.tuning [--workers 2]` (45 minutes of one core) writes firsthand/evidence/dgfont_tuning.json;
+`python -m firsthand.dgfont.tuning [--workers 2]` (an hour of one core) writes firsthand/evidence/dgfont_tuning.json;
 a killed search goes on where it was. Everything is chosen on twenty of the 120 characters to train on, kept out here;
 the forty of the evidence are not looked at.
 """
@@ -27,7 +27,7 @@ from firsthand.kit.results import write_atomically
 from firsthand.kit.shared import shared
 
 SEED, KEPT = 999, 20
-WEIGHTS = (0.1, 0.2, 0.4)  # of the judges; the other losses keep theirs
+WEIGHTS = (0.05, 0.1, 0.2, 0.4)  # of the judges; the other losses keep theirs
 KINDS = ("full", "none", "plain", "single", "late", "mute")
 READ = 0.8  # share of characters that must be read, as in the evidence; of those the nearest in features is taken
 

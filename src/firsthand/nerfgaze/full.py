@@ -52,16 +52,18 @@ class FullHead(nn.Module):
         self.picture = nn.Parameter(torch.zeros(pictures, EXPRESSION + LIGHT))
 
     def forward(
-        self, person: Tensor, picture: Tensor, gaze: Tensor, pose: Tensor, generator: torch.Generator | None = None
+        self, person: Tensor, picture: Tensor, gaze: Tensor, pose: Tensor, jitter: Tensor | None = None
     ) -> Tensor:
         """People (N,) in pictures (N,), gaze in the head's frame and pose (N, 2) -> pictures (N, 3, s, s) in (0, 1).
 
-        generator: jitters the samples.
+        jitter: of the samples, (N, grid ** 2, samples) in [0, 1); None: middles.
         """
         origin, direction = rays(pose, self.grid, focal=FOCAL)
         count = self.grid**2
         origin, direction = origin.expand(-1, count, -1).reshape(-1, 3), direction.reshape(-1, 3)
-        points, spacing, meets = between_shells(origin, direction, self.samples, generator)
+        points, spacing, meets = between_shells(
+            origin, direction, self.samples, None if jitter is None else jitter.flatten(0, 1)
+        )  # fmt: skip
         rows = meets.nonzero()[:, 0]
         of = rows // count
         identity, albedo = self.person[person].split([IDENTITY, ALBEDO], 1)
@@ -163,8 +165,9 @@ def train_full(
         rows = share.take(epoch_indices(share.step, recipe.batch, len(images), seed))
         device = next(wrapped.parameters()).device
         rows_there = torch.as_tensor(np.asarray(rows), device=device)
+        jitter = torch.rand(recipe.batch, recipe.grid**2, recipe.samples, generator=share.generator())
         made = wrapped(
-            person.to(device)[rows_there], rows_there, gaze[rows].to(device), pose[rows].to(device), share.generator()
+            person.to(device)[rows_there], rows_there, gaze[rows].to(device), pose[rows].to(device), share.take(jitter)
         )
         codes = model.person.square().mean() + model.picture.square().mean()
         return (made - images[rows].float().to(device) / 255).abs().mean() + recipe.code * codes

@@ -49,12 +49,13 @@ def encode(x: Tensor, frequencies: int) -> Tensor:
 
 
 def between_shells(
-    origin: Tensor, direction: Tensor, count: int, generator: torch.Generator | None = None
+    origin: Tensor, direction: Tensor, count: int, jitter: Tensor | torch.Generator | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Samples between an ellipsoid around the mean head and one within it; through a ray's whole way if it misses that.
 
     Args:
-        origin, direction: (R, 3), mm. count: samples a ray. generator: jitters them; None: middles.
+        origin, direction: (R, 3), mm. count: samples a ray.
+        jitter: where in its part each sample lies, (R, S) in [0, 1), or a generator of that; None: middles.
 
     Returns:
         points (R, S, 3) in mm, spacings (R, S) in cm, and whether a ray meets the outer ellipsoid (R,).
@@ -70,8 +71,10 @@ def between_shells(
     end = torch.where(stops, inner, 2 * middle - near)
     edges = torch.linspace(0, 1, count + 1, device=origin.device)
     at = (edges[:-1] + edges[1:]) / 2
-    if generator is not None:
-        at = at + (torch.rand(len(origin), count, generator=generator).to(origin.device) - 0.5) / count
+    if isinstance(jitter, torch.Generator):
+        jitter = torch.rand(len(origin), count, generator=jitter)
+    if jitter is not None:
+        at = at + (jitter.to(origin.device) - 0.5) / count
     length = (end - near).unsqueeze(-1)
     points = o + (near.unsqueeze(-1) + length * at).unsqueeze(-1) * d
     step = length / count * torch.linalg.vector_norm(direction, dim=-1, keepdim=True) / 10

@@ -1,0 +1,73 @@
+"""Losses of a small run of a chapter by however many processes a launcher starts: losses.py CHAPTER FOLDER."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+
+from firsthand.data.glyphs import Glyphs, shipped
+from firsthand.kit.training import accelerator_for, processes
+
+
+def faces(folder: Path) -> Path:
+    """Two people of noise in ETH-XGaze's layout."""
+    rng = np.random.default_rng(0)
+    (folder / "train").mkdir(parents=True, exist_ok=True)
+    names = ["subject0000.h5", "subject0003.h5"]
+    for name in names:
+        with h5py.File(folder / "train" / name, "w") as content:
+            content["face_patch"] = rng.integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+            content["face_gaze"], content["face_head_pose"] = rng.uniform(-0.5, 0.5, (2, 4, 2))
+    (folder / "train_test_split.json").write_text(json.dumps({"train": names}))
+    return folder
+
+
+def small(chapter: str, folder: Path) -> Any:
+    """A configuration with the same batch for one process and two."""
+    experiment = import_module(f"firsthand.{chapter}.experiment")
+    config = experiment.PRESETS["smoke"]
+    if chapter in ("convnextv2", "dmjd"):
+        return replace(config, passes=config.batch // processes())
+    if chapter == "nerfgaze":
+        full = experiment.FullRecipe(steps=4, grid=8, scale=2, samples=4, features=32, pictures=4)
+        return replace(experiment.with_data(experiment.PRESETS["paper"], str(folder / "faces")), full=full, out=None)
+    return config
+
+
+class Fine(Glyphs):
+    """The same glyphs in double precision."""
+
+    def images(self, *chosen: Any) -> torch.Tensor:
+        return super().images(*chosen).double()
+
+
+def fonts() -> dict[str, list[float]]:
+    """Losses of chapter 07 in double precision: Adam divides by the size of gradients, and some are nothing but
+    rounding in single."""
+    torch.set_default_dtype(torch.float64)
+    from firsthand.dgfont.experiment import TINY
+    from firsthand.dgfont.training import train
+
+    glyphs = Fine(**vars(shipped()))
+    return train(replace(TINY, every=1), glyphs, 0, accelerator=accelerator_for("cpu", "fp32")).log
+
+
+if __name__ == "__main__":
+    chapter, folder = sys.argv[1], Path(sys.argv[2])
+    if chapter == "dgfont":
+        losses = fonts()
+    else:
+        run = import_module(f"firsthand.{chapter}.experiment").run
+        arrays = run(small(chapter, folder), device="cpu", progress=False).arrays
+        losses = {name: values.tolist() for name, values in arrays.items() if name.startswith("loss")}
+    if os.environ.get("RANK", "0") == "0":
+        (folder / f"{processes()}.json").write_text(json.dumps(losses))
