@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from firsthand import __version__
 from firsthand.chapters import chapter, chapters, notebook_path
@@ -59,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add.set_defaults(do=_run)
 
     add = commands.add_parser("evidence", help="measure a chapter's claims and write its evidence file")
-    add.add_argument("chapter", metavar="CHAPTER")
+    add.add_argument("chapter", metavar="CHAPTER", help="or all")
     add.add_argument("--seeds", type=int, default=5, help="at least 5 (default); a claim may ask for more")
     add.add_argument("--workers", type=int, default=1, help="processes on this machine")
     add.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
@@ -244,7 +245,7 @@ def _run_notebook(arguments: argparse.Namespace) -> int:
 
 
 def _evidence(arguments: argparse.Namespace) -> int:
-    chapter(arguments.chapter)
+    keys = list(chapters()) if arguments.chapter == "all" else [chapter(arguments.chapter).key]
     if arguments.workers < 1:
         raise UserError(f"--workers must be at least 1; got {arguments.workers}.")
     if arguments.seeds < 5:
@@ -252,17 +253,20 @@ def _evidence(arguments: argparse.Namespace) -> int:
     from firsthand.kit import evidence
 
     if arguments.verify:
-        differences = evidence.verify(arguments.chapter, workers=arguments.workers)
+        from firsthand.kit.verifying import verify
+
+        differences = [line for key in keys for line in verify(key, workers=arguments.workers)]
         print("\n".join(differences) or "Every stored value was found again.")
         return 1 if differences else 0
     if arguments.reword:
-        content = evidence.reword(evidence.load(arguments.chapter))
+        contents: Iterable[dict[str, Any]] = (evidence.reword(evidence.load(key)) for key in keys)
     else:
-        content = evidence.measure(
-            arguments.chapter, seeds=arguments.seeds, workers=arguments.workers, scheduler=arguments.scheduler
+        contents = evidence.measure_all(
+            keys, seeds=arguments.seeds, workers=arguments.workers, scheduler=arguments.scheduler
         )
-    path = evidence.save(content)
-    print(f"{path.name}: " + ", ".join(f"{n} {name}" for name, n in evidence.counts(content).items()))
+    for content in contents:
+        path = evidence.save(content)
+        print(f"{path.name}: " + ", ".join(f"{n} {name}" for name, n in evidence.counts(content).items()))
     return 0
 
 

@@ -104,3 +104,13 @@ def test_a_launcher_of_processes_is_told_where_there_is_one(chapter, monkeypatch
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["run", chapter, "--preset", "smoke"]) == 2
     assert "runs in one process; the launcher started 2." in capsys.readouterr().err
+
+
+def test_evidence_of_all_is_one_sweep(monkeypatch, capsys):
+    from firsthand.chapters import chapters
+    from firsthand.kit import evidence
+
+    asked = []
+    monkeypatch.setattr(evidence, "measure_all", lambda keys, **options: asked.append((keys, options)) or [])
+    assert main(["evidence", "all", "--workers", "3"]) == 0
+    assert asked == [(list(chapters()), {"seeds": 5, "workers": 3, "scheduler": None})]

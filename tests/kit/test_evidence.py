@@ -14,6 +14,7 @@ from firsthand.errors import UserError
 from firsthand.kit import NotTested, evidence, fingerprint
 from firsthand.kit.claims import Claim, Curve
 from firsthand.kit.results import write_atomically
+from firsthand.kit.verifying import differs
 
 CALLS: list[tuple[str, int]] = []
 
@@ -90,13 +91,13 @@ def test_fewer_than_five_seeds_are_refused(toy):
 
 def test_recomputation_notices_a_changed_value(toy):
     row = evidence.measure("hcvi", progress=False)["claims"][0]
-    assert evidence.differs(TOY[0], row, 2) is None
+    assert differs(TOY[0], row, 2) is None
     row["method"][2] += 0.001
-    assert "stored 0.521, recomputed 0.52" in evidence.differs(TOY[0], row, 2)
-    assert evidence.differs(replace(TOY[0], repeats_within=0.01), row, 2) is None
+    assert "stored 0.521, recomputed 0.52" in differs(TOY[0], row, 2)
+    assert differs(replace(TOY[0], repeats_within=0.01), row, 2) is None
     other = {**row, "method": [0.5, 0.51, 0.52, 0.53, 0.54]}
-    assert evidence.differs(TOY[0], row, 2, other) is None  # as another processor gave it
-    assert "stored 0.521" in evidence.differs(TOY[0], row, 2, {**other, "method": [0.5, 0.51, 0.519, 0.53, 0.54]})
+    assert differs(TOY[0], row, 2, other) is None  # as another processor gave it
+    assert "stored 0.521" in differs(TOY[0], row, 2, {**other, "method": [0.5, 0.51, 0.519, 0.53, 0.54]})
 
 
 def test_values_of_another_processor_are_of_the_same_code(toy, monkeypatch):
@@ -196,4 +197,4 @@ def test_one_cell_drawn_by_the_commit_is_found_again(key):
     assert cheap, "no claim can be recomputed within 20 s"
     row, seed = cheap[int(head[:12] or "0", 16) % len(cheap)]
     claim = next(c for c in evidence.claims_of(key) if c.id == row["id"])
-    assert evidence.differs(claim, row, seed, evidence.elsewhere(key).get(row["id"])) is None
+    assert differs(claim, row, seed, evidence.elsewhere(key).get(row["id"])) is None

@@ -14,14 +14,12 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-import joblib
 from jsonschema import Draft202012Validator
-from tqdm import tqdm
 
 from firsthand.chapters import PACKAGE, chapter
 from firsthand.errors import UserError
@@ -29,6 +27,7 @@ from firsthand.kit.claims import Claim, Curve, NotTested, Verdict, verdict
 from firsthand.kit.fingerprint import code_hash
 from firsthand.kit.results import write_atomically
 from firsthand.kit.shared import account
+from firsthand.kit.sweep import Task, run
 
 SCHEMA_VERSION = 1
 CURVE = "curve:"  # keeps a curve's cells apart from those of a claim of the same name
@@ -149,13 +148,31 @@ def measure_cell(claim: Claim, seed: int) -> dict[str, Any]:
         return {**cell, "seconds": round(seconds, 3), "alone": round(seconds + cost.saved, 3)}
 
 
-def measure_seed(key: str, seed: int, claim_ids: list[str], folder: str) -> dict[str, Any]:
-    """All named claims at one seed, in one process so that they share what is costly; kept after each claim."""
+def _kept(file: Path) -> dict[str, Any]:
+    """The finished cells of a seed."""
+    if not file.is_file():
+        return {}
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise UserError(
+            f"{file.name} in {file.parent.name} is damaged: delete it, and its seed is measured anew."
+        ) from None
+
+
+def measure_seed(
+    key: str, seed: int, claim_ids: list[str], folder: str, known: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """All named claims at one seed, in one process so that they share what is costly; kept after each claim.
+
+    Args:
+        key, seed, claim_ids: what. folder: where cells are kept. known: cells that are finished elsewhere.
+    """
     import torch
 
     torch.set_num_threads(1)
     file = _work_file(Path(folder), seed)
-    cells: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    cells: dict[str, Any] = {**(known or {}), **_kept(file)}
     if set(claim_ids) - set(cells):
         cells[PROCESSORS] = sorted({processor(), *cells.get(PROCESSORS, [])})
     by_id: dict[str, Claim | Curve] = {}
@@ -179,7 +196,19 @@ def measure(
     """Measure all claims of a chapter; return the content of its evidence file, not yet written.
 
     Args:
-        key: chapter.
+        key: chapter. seeds, workers, scheduler, progress: as `measure_all`.
+    """
+    (content,) = measure_all([key], seeds=seeds, workers=workers, scheduler=scheduler, progress=progress)
+    return content
+
+
+def measure_all(
+    keys: list[str], *, seeds: int = 5, workers: int = 1, scheduler: str | None = None, progress: bool = True
+) -> Iterator[dict[str, Any]]:
+    """Measure all claims of chapters; the content of each evidence file as soon as it is whole.
+
+    Args:
+        keys: chapters.
         seeds: at least so many seeds a claim; a claim may ask for more, and for 1 if nothing in it is random.
         workers: processes on this machine.
         scheduler: address of a Dask scheduler that does the work instead.
@@ -187,16 +216,41 @@ def measure(
     """
     if seeds < 5:
         raise UserError(f"Evidence needs at least 5 seeds; got {seeds}.")
-    claims, curves = claims_of(key), curves_of(key)
-    code, commit = current_hash(key), _commit()  # before the run: files may change while it goes on
-    folder = Path(".firsthand") / "evidence" / f"{key}-{code}"
+    codes, commit = {key: current_hash(key) for key in keys}, _commit()  # before: files may change while it goes on
+    tasks = {key: _tasks(key, codes[key], seeds) for key in keys}
+    done = run([task for key in keys for task in tasks[key]], workers=workers, scheduler=scheduler, progress=progress)
+    for key in keys:
+        cells = {}
+        for task in tasks[key]:
+            cells[task.seed] = next(done)
+            write_atomically(_work_file(Path(task.folder), task.seed), json.dumps(cells[task.seed], allow_nan=False))
+        yield _content(key, cells, seeds=seeds, code=codes[key], commit=commit, workers=workers)
+    next(done, None)  # closes the bar
+
+
+def _tasks(key: str, code: str, seeds: int) -> list[Task]:
+    """A task a seed; what it costs is guessed from the stored evidence, where there is one."""
+    folder = (Path(".firsthand") / "evidence" / f"{key}-{code}").resolve()
     plan: dict[int, list[str]] = {}
-    items = [*((claim.id, claim.seeds) for claim in claims), *((CURVE + curve.id, curve.seeds) for curve in curves)]
+    items = [(claim.id, claim.seeds) for claim in claims_of(key)]
+    items += [(CURVE + curve.id, curve.seeds) for curve in curves_of(key)]
     for name, needed in items:
         for seed in _seeds(needed, seeds):
             plan.setdefault(seed, []).append(name)
-    jobs = [joblib.delayed(measure_seed)(key, seed, ids, str(folder.resolve())) for seed, ids in plan.items()]
-    cells = dict(zip(plan, _run(jobs, workers, scheduler, progress), strict=True))
+    usual = 60 * load(key)["minutes"] / len(plan) if evidence_file(key).is_file() else 60.0
+    found = []
+    for seed, names in plan.items():
+        known = _kept(_work_file(folder, seed))
+        left = sum(name not in known for name in names) / len(names)
+        found.append(Task(key, seed, names, str(folder), known, usual * left))
+    return found
+
+
+def _content(
+    key: str, cells: dict[int, dict[str, Any]], *, seeds: int, code: str, commit: str | None, workers: int
+) -> dict[str, Any]:
+    """An evidence file's content from the cells of each seed."""
+    claims, curves = claims_of(key), curves_of(key)
     rows = [_row(claim, [cells[s][claim.id] for s in _seeds(claim.seeds, seeds)]) for claim in claims]
     return {
         "schema": SCHEMA_VERSION,
@@ -217,20 +271,6 @@ def measure(
             for c in curves
         ],
     }
-
-
-def _run(jobs: list[Any], workers: int, scheduler: str | None, progress: bool) -> list[dict[str, Any]]:
-    def collect() -> list[dict[str, Any]]:
-        parallel = joblib.Parallel(n_jobs=workers, return_as="generator")
-        return list(tqdm(parallel(jobs), total=len(jobs), unit="seed", disable=not progress))
-
-    if scheduler is None:
-        return collect()
-    from distributed import Client  # only a cluster needs it
-
-    with Client(scheduler) as client, joblib.parallel_config(backend="dask"):
-        client.wait_for_workers(1, timeout=60)
-        return list(joblib.Parallel()(jobs))
 
 
 def _row(claim: Claim, cells: list[dict[str, Any]]) -> dict[str, Any]:
@@ -297,61 +337,6 @@ def _compact_lists(text: str) -> str:
         else:
             lines.append(line)
     return "\n".join(lines) + "\n"
-
-
-# ------------------------------------------------------------------------------------------- verifying
-
-
-def differs(claim: Claim, row: dict[str, Any], seed: int, other: dict[str, Any] | None = None) -> str | None:
-    """Recompute one cell and say how it differs from the stored one, or None.
-
-    Args:
-        claim: what to measure. row: what is stored of it. seed: which cell.
-        other: the row as another kind of processor gave it, from `elsewhere`; its value is as good.
-    """
-    cell = measure_cell(claim, seed)
-    if cell["not_tested"] is not None:
-        return None if row["not_tested"] else f"{claim.id}, seed {seed}: {cell['not_tested']}"
-    found = [_difference(claim, kind, seed, cell) for kind in (row, other) if kind and seed in kind["seeds"]]
-    return None if None in found else found[0]
-
-
-def _difference(claim: Claim, row: dict[str, Any], seed: int, cell: dict[str, Any]) -> str | None:
-    index = row["seeds"].index(seed)
-    stored = [row["method"][index], None if row["baseline"] is None else row["baseline"][index]]
-    for what, old, new in zip(("method", "baseline"), stored, (cell["method"], cell["baseline"]), strict=True):
-        if not _same(old, new, claim.repeats_within):
-            return f"{claim.id}, seed {seed}, {what}: stored {old}, recomputed {new}"
-    return None
-
-
-def _same(old: Any, new: Any, tolerance: float) -> bool:
-    if old is None or new is None:
-        return old is new
-    pairs = zip(old, new, strict=True) if isinstance(old, list) else [(old, new)]
-    # A last-digit difference between processors is not a different result.
-    return all(math.isclose(a, b, rel_tol=1e-9, abs_tol=max(tolerance, 1e-12)) for a, b in pairs)
-
-
-def verify(key: str, *, workers: int = 1) -> list[str]:
-    """Recompute every stored cell of a chapter; return the differences, one sentence each."""
-    content = load(key)
-    by_id = {claim.id: claim for claim in claims_of(key)}
-    unknown = [row["id"] for row in content["claims"] if row["id"] not in by_id]
-    if unknown:
-        return [f"{name}: stored, but no longer a claim" for name in unknown]
-    there = elsewhere(key)
-    jobs: Iterable[Any] = (
-        joblib.delayed(_differs_by_name)(key, row, seed, there.get(row["id"]))
-        for row in content["claims"]
-        for seed in row["seeds"]
-    )
-    return [line for line in joblib.Parallel(n_jobs=workers)(jobs) if line]
-
-
-def _differs_by_name(key: str, row: dict[str, Any], seed: int, other: dict[str, Any] | None) -> str | None:
-    claim = next(claim for claim in claims_of(key) if claim.id == row["id"])
-    return differs(claim, row, seed, other)
 
 
 # ------------------------------------------------------------------------------------------ provenance

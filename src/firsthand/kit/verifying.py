@@ -1,0 +1,64 @@
+"""Measuring stored evidence again, and saying where it differs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import joblib
+
+from firsthand.kit.claims import Claim
+from firsthand.kit.evidence import claims_of, elsewhere, load, measure_cell
+
+
+def differs(claim: Claim, row: dict[str, Any], seed: int, other: dict[str, Any] | None = None) -> str | None:
+    """Recompute one cell and say how it differs from the stored one, or None.
+
+    Args:
+        claim: what to measure. row: what is stored of it. seed: which cell.
+        other: the row as another kind of processor gave it, from `elsewhere`; its value is as good.
+    """
+    cell = measure_cell(claim, seed)
+    if cell["not_tested"] is not None:
+        return None if row["not_tested"] else f"{claim.id}, seed {seed}: {cell['not_tested']}"
+    found = [_difference(claim, kind, seed, cell) for kind in (row, other) if kind and seed in kind["seeds"]]
+    return None if None in found else found[0]
+
+
+def _difference(claim: Claim, row: dict[str, Any], seed: int, cell: dict[str, Any]) -> str | None:
+    index = row["seeds"].index(seed)
+    stored = [row["method"][index], None if row["baseline"] is None else row["baseline"][index]]
+    for what, old, new in zip(("method", "baseline"), stored, (cell["method"], cell["baseline"]), strict=True):
+        if not _same(old, new, claim.repeats_within):
+            return f"{claim.id}, seed {seed}, {what}: stored {old}, recomputed {new}"
+    return None
+
+
+def _same(old: Any, new: Any, tolerance: float) -> bool:
+    if old is None or new is None:
+        return old is new
+    pairs = zip(old, new, strict=True) if isinstance(old, list) else [(old, new)]
+    # A last-digit difference between processors is not a different result.
+    return all(math.isclose(a, b, rel_tol=1e-9, abs_tol=max(tolerance, 1e-12)) for a, b in pairs)
+
+
+def verify(key: str, *, workers: int = 1) -> list[str]:
+    """Recompute every stored cell of a chapter; return the differences, one sentence each."""
+    content = load(key)
+    by_id = {claim.id: claim for claim in claims_of(key)}
+    unknown = [row["id"] for row in content["claims"] if row["id"] not in by_id]
+    if unknown:
+        return [f"{name}: stored, but no longer a claim" for name in unknown]
+    there = elsewhere(key)
+    jobs: Iterable[Any] = (
+        joblib.delayed(_differs_by_name)(key, row, seed, there.get(row["id"]))
+        for row in content["claims"]
+        for seed in row["seeds"]
+    )
+    return [line for line in joblib.Parallel(n_jobs=workers)(jobs) if line]
+
+
+def _differs_by_name(key: str, row: dict[str, Any], seed: int, other: dict[str, Any] | None) -> str | None:
+    claim = next(claim for claim in claims_of(key) if claim.id == row["id"])
+    return differs(claim, row, seed, other)
