@@ -1,12 +1,13 @@
 # make book   environment, package and pages; says where they are
 # make test   everything that guards the book
 # make check  the fast part of it, under three minutes
+# make torture  twenty kills, damaged files for a minute a loader, one machine pretending to be several
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book site test check gpu bench pdf lab execute lock clean
+.PHONY: book site test check torture gpu bench pdf lab execute lock clean
 
 book: $(VENV)/.book site
 	@echo
@@ -35,6 +36,9 @@ test: $(VENV)/.test
 
 check: $(VENV)/.test
 	$(BIN)/python scripts/test.py lint types imports fast
+
+torture: $(VENV)/.test
+	FIRSTHAND_TORTURE=60 $(BIN)/python scripts/test.py torture
 
 gpu: $(VENV)/.test
 	$(BIN)/python scripts/test.py gpu

@@ -28,6 +28,7 @@ PARTS: dict[str, list[list[str]]] = {
          "--nbval-cell-timeout", "300", "notebooks"]
     ],
     "browser": [[*PYTEST, "-m", "browser", "--timeout", "600", "tests/book"]],
+    "torture": [[*PYTEST, "--durations", "0", "tests/torture", "tests/scale"]],
     "gpu": [[*PYTEST, "-m", "gpu", "-rs", "tests"]],
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ one sentence on standard error and exit code 2.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from firsthand.errors import UserError
 PRESETS = ("smoke", "book", "paper")
 #: Chapters whose training shares its batch among processes.
 TOGETHER = ("convnextv2", "dmjd", "ghost", "drgnet", "dgfont", "nerfgaze")
+NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM)
 DEVICES = "auto, cpu, mps, cuda or cuda:N"
 
 
@@ -179,6 +181,18 @@ def _check_run(arguments: argparse.Namespace) -> None:
             raise UserError(f"No folder {str(target.parent)!r} to write {target.name} into.")
 
 
+@contextmanager
+def _alone(out: str | None) -> Iterator[None]:
+    """Nobody else writes to a run's folder meanwhile; the lock ends with the process, however it ends."""
+    if out is None or os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    from firsthand.kit.sweep import alone
+
+    with alone(Path(out), f"Another run writes to {out}: wait for it, or name another folder with --out."):
+        yield
+
+
 def _check_processes(arguments: argparse.Namespace, config: object) -> None:
     """A launcher's processes must share the work: nothing else would say that each of them did all of it."""
     from firsthand.kit.training import processes
@@ -214,7 +228,8 @@ def _run(arguments: argparse.Namespace) -> int:
             raise UserError(f"{arguments.chapter} takes no --{option}.")
         config = replace(config, **{option: str(value)})
     _check_processes(arguments, config)
-    result = experiment.run(config, seed=arguments.seed, device=arguments.device, progress=sys.stderr.isatty())
+    with _alone(getattr(config, "out", None)):
+        result = experiment.run(config, seed=arguments.seed, device=arguments.device, progress=sys.stderr.isatty())
     if os.environ.get("RANK", "0") != "0":  # one process of several speaks
         return 0
     width = max(map(len, result.metrics))
@@ -285,6 +300,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in NO_WRITING:
+            raise
+        name = f": {Path(error.filename).name}" if error.filename else ""
+        print(f"{error.strerror}{name}. What was written before is whole.", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

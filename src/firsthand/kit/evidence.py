@@ -15,6 +15,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from firsthand.kit.claims import Claim, Curve, NotTested, Verdict, verdict
 from firsthand.kit.fingerprint import code_hash
 from firsthand.kit.results import write_atomically
 from firsthand.kit.shared import account
-from firsthand.kit.sweep import Task, run
+from firsthand.kit.sweep import Task, alone, run
 
 SCHEMA_VERSION = 1
 CURVE = "curve:"  # keeps a curve's cells apart from those of a claim of the same name
@@ -219,13 +220,18 @@ def measure_all(
     codes, commit = {key: current_hash(key) for key in keys}, _commit()  # before: files may change while it goes on
     tasks = {key: _tasks(key, codes[key], seeds) for key in keys}
     done = run([task for key in keys for task in tasks[key]], workers=workers, scheduler=scheduler, progress=progress)
-    for key in keys:
-        cells = {}
-        for task in tasks[key]:
-            cells[task.seed] = next(done)
-            write_atomically(_work_file(Path(task.folder), task.seed), json.dumps(cells[task.seed], allow_nan=False))
-        yield _content(key, cells, seeds=seeds, code=codes[key], commit=commit, workers=workers)
-    next(done, None)  # closes the bar
+    with ExitStack() as locks:
+        for key in keys:
+            sentence = f"Another sweep measures {key} here: wait for it."
+            locks.enter_context(alone(Path(tasks[key][0].folder), sentence))
+        for key in keys:
+            cells = {}
+            for task in tasks[key]:
+                cells[task.seed] = next(done)
+                kept = json.dumps(cells[task.seed], allow_nan=False)
+                write_atomically(_work_file(Path(task.folder), task.seed), kept)
+            yield _content(key, cells, seeds=seeds, code=codes[key], commit=commit, workers=workers)
+        next(done, None)  # closes the bar
 
 
 def _tasks(key: str, code: str, seeds: int) -> list[Task]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import joblib
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from firsthand.errors import UserError
@@ -32,6 +35,21 @@ class Task:
     folder: str
     known: dict[str, Any]
     cost: float
+
+
+@contextmanager
+def alone(folder: Path, sentence: str) -> Iterator[None]:
+    """Hold a folder's lock; the system lets go of it when the process ends, however it ends.
+
+    Raises:
+        UserError: with the sentence, where another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise UserError(sentence) from None
 
 
 def _measured(task: Task) -> dict[str, Any]:
