@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     change = add.add_mutually_exclusive_group()
     change.add_argument("--verify", action="store_true", help="recompute every stored value and compare")
     change.add_argument("--reword", action="store_true", help="only bring changed sentences into the file")
+    change.add_argument("--confirm", action="store_true", help="measure a part again after code changed, and say so")
     add.set_defaults(do=_evidence)
 
     add = commands.add_parser("coursework", help="editions for students and instructors, and marks for submissions")
@@ -273,8 +274,12 @@ def _evidence(arguments: argparse.Namespace) -> int:
         differences = [line for key in keys for line in verify(key, workers=arguments.workers)]
         print("\n".join(differences) or "Every stored value was found again.")
         return 1 if differences else 0
-    if arguments.reword:
-        contents: Iterable[dict[str, Any]] = (evidence.reword(evidence.load(key)) for key in keys)
+    if arguments.confirm:
+        from firsthand.kit.verifying import confirm
+
+        contents: Iterable[dict[str, Any]] = (confirm(key) for key in keys)
+    elif arguments.reword:
+        contents = (evidence.reword(evidence.load(key)) for key in keys)
     else:
         contents = evidence.measure_all(
             keys, seeds=arguments.seeds, workers=arguments.workers, scheduler=arguments.scheduler

@@ -11,7 +11,7 @@ import pytest
 
 from firsthand.chapters import chapters
 from firsthand.errors import UserError
-from firsthand.kit import NotTested, evidence, fingerprint
+from firsthand.kit import NotTested, evidence, fingerprint, verifying
 from firsthand.kit.claims import Claim, Curve
 from firsthand.kit.results import write_atomically
 from firsthand.kit.verifying import differs
@@ -110,6 +110,30 @@ def test_values_of_another_processor_are_of_the_same_code(toy, monkeypatch):
     file.write_text(json.dumps({**here, "code": "0" * 16}))
     with pytest.raises(UserError, match="measured with other code"):
         evidence.elsewhere("hcvi")
+
+
+def test_code_that_changes_no_value_is_confirmed_and_other_code_is_not(toy, monkeypatch):
+    content = evidence.measure("hcvi", progress=False)
+    monkeypatch.setattr(verifying, "load", lambda key: content)
+    monkeypatch.setattr(verifying, "claims_of", lambda key: TOY)
+    with pytest.raises(UserError, match="nothing to confirm"):
+        verifying.confirm("hcvi")
+    for module in (evidence, verifying):
+        monkeypatch.setattr(module, "current_hash", lambda key: "0123456789abcdef")
+    assert evidence.is_stale(content)
+    confirmed = verifying.confirm("hcvi")
+    assert not evidence.is_stale(confirmed)
+    entry = confirmed["confirmed"][0]
+    assert (entry["code"], entry["claims"]) == ("0123456789abcdef", 2 if entry["seed"] == 0 else 1)
+    assert confirmed["code"] == content["code"]
+    evidence.parse(json.dumps(confirmed), "toy")
+    other = [replace(claim, measure=lambda seed: (0.5001 + seed / 100, 0.1)) for claim in TOY[:1]] + TOY[1:]
+    monkeypatch.setattr(verifying, "claims_of", lambda key: other)
+    with pytest.raises(UserError, match="other values, so measure anew: half, seed"):
+        verifying.confirm("hcvi")
+    monkeypatch.setattr(verifying, "claims_of", lambda key: [replace(TOY[0], target=0.2), *TOY[1:]])
+    with pytest.raises(UserError, match="claims of hcvi have changed"):
+        verifying.confirm("hcvi")
 
 
 @pytest.mark.parametrize(

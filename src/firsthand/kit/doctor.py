@@ -9,7 +9,7 @@ from importlib import metadata
 
 from firsthand.chapters import chapters, notebook_path
 from firsthand.errors import UserError
-from firsthand.kit import evidence
+from firsthand.kit import evidence, provenance
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -36,7 +36,7 @@ def report() -> int:
 
     version = ".".join(map(str, sys.version_info[:3]))
     line((3, 11) <= sys.version_info[:2] <= (3, 13), f"Python {version}", "Use Python 3.11, 3.12 or 3.13.")
-    for name in (*evidence.LIBRARIES, "matplotlib", "jupyter-book", "jupyterlab", "papermill"):
+    for name in (*provenance.LIBRARIES, "matplotlib", "jupyter-book", "jupyterlab", "papermill"):
         try:
             line(True, f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:

@@ -10,13 +10,10 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from firsthand.chapters import PACKAGE, chapter
 from firsthand.errors import UserError
 from firsthand.kit.claims import Claim, Curve, NotTested, Verdict, verdict
 from firsthand.kit.fingerprint import code_hash
+from firsthand.kit.provenance import commit, environment, processor
 from firsthand.kit.results import write_atomically
 from firsthand.kit.shared import account
 from firsthand.kit.sweep import Task, alone, run
@@ -33,7 +31,6 @@ from firsthand.kit.sweep import Task, alone, run
 SCHEMA_VERSION = 1
 CURVE = "curve:"  # keeps a curve's cells apart from those of a claim of the same name
 PROCESSORS = "processors:"  # every kind that a seed's cells were measured on: a resumed run may have moved
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "hdbscan")
 
 
 def claims_of(key: str) -> list[Claim]:
@@ -122,8 +119,8 @@ def counts(content: dict[str, Any]) -> dict[str, int]:
 
 
 def is_stale(content: dict[str, Any]) -> bool:
-    """True where the code has changed since the values were measured."""
-    return content["code"] != current_hash(content["chapter"])
+    """True where the code has changed since the values were measured, or were last found again."""
+    return [content, *content.get("confirmed", [])][-1]["code"] != current_hash(content["chapter"])
 
 
 # -------------------------------------------------------------------------------------------- measuring
@@ -217,7 +214,7 @@ def measure_all(
     """
     if seeds < 5:
         raise UserError(f"Evidence needs at least 5 seeds; got {seeds}.")
-    codes, commit = {key: current_hash(key) for key in keys}, _commit()  # before: files may change while it goes on
+    codes, at = {key: current_hash(key) for key in keys}, commit()  # before: files may change while it goes on
     tasks = {key: _tasks(key, codes[key], seeds) for key in keys}
     done = run([task for key in keys for task in tasks[key]], workers=workers, scheduler=scheduler, progress=progress)
     with ExitStack() as locks:
@@ -230,7 +227,7 @@ def measure_all(
                 cells[task.seed] = next(done)
                 kept = json.dumps(cells[task.seed], allow_nan=False)
                 write_atomically(_work_file(Path(task.folder), task.seed), kept)
-            yield _content(key, cells, seeds=seeds, code=codes[key], commit=commit, workers=workers)
+            yield _content(key, cells, seeds=seeds, code=codes[key], commit=at, workers=workers)
         next(done, None)  # closes the bar
 
 
@@ -264,7 +261,7 @@ def _content(
         "command": f"firsthand evidence {key} --seeds {seeds}",
         "commit": commit,
         "code": code,
-        "environment": _environment(workers, {name for one in cells.values() for name in one.get(PROCESSORS, [])}),
+        "environment": environment(workers, {name for one in cells.values() for name in one.get(PROCESSORS, [])}),
         "minutes": round(sum(row["seconds"] for row in rows) / 60, 1),
         "claims": rows,
         "curves": [
@@ -343,35 +340,3 @@ def _compact_lists(text: str) -> str:
         else:
             lines.append(line)
     return "\n".join(lines) + "\n"
-
-
-# ------------------------------------------------------------------------------------------ provenance
-
-
-def _commit() -> str | None:
-    """The commit of the repository around this package, or None outside one."""
-    found = subprocess.run(
-        ["git", "-C", str(PACKAGE), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or None
-
-
-def _environment(workers: int, processors: set[str]) -> dict[str, Any]:
-    return {
-        "processor": ", ".join(sorted(processors)) or processor(),
-        "cores": os.cpu_count(),
-        "threads": 1,
-        "workers": workers,
-        "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in LIBRARIES},
-    }
-
-
-def processor() -> str:
-    """The processor's model name; never the machine's own name."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

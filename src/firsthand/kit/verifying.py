@@ -1,15 +1,20 @@
-"""Measuring stored evidence again, and saying where it differs."""
+"""Measuring stored evidence again, and saying where it differs; code that changes no value is confirmed so."""
 
 from __future__ import annotations
 
 import math
+import random
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import joblib
 
+from firsthand.errors import UserError
 from firsthand.kit.claims import Claim
-from firsthand.kit.evidence import claims_of, elsewhere, load, measure_cell
+from firsthand.kit.evidence import claims_of, current_hash, elsewhere, is_stale, load, measure_cell, processor
+from firsthand.kit.provenance import commit
 
 
 def differs(claim: Claim, row: dict[str, Any], seed: int, other: dict[str, Any] | None = None) -> str | None:
@@ -62,3 +67,41 @@ def verify(key: str, *, workers: int = 1) -> list[str]:
 def _differs_by_name(key: str, row: dict[str, Any], seed: int, other: dict[str, Any] | None) -> str | None:
     claim = next(claim for claim in claims_of(key) if claim.id == row["id"])
     return differs(claim, row, seed, other)
+
+
+def confirm(key: str, *, minutes: float = 30.0) -> dict[str, Any]:
+    """The same evidence, said to be of the present code too, after a part of it was found again.
+
+    For changes that should change no value, such as a clearer refusal in a loader. A seed and the order of its claims
+    are drawn by lot from the new code's hash; each is measured again until time is up. On the processor that measured
+    them, values must be the same to the last digit.
+
+    Args:
+        key: chapter. minutes: after which no further claim is begun.
+
+    Raises:
+        UserError: nothing has changed, claims have, or a value was not found again.
+    """
+    content, by_id = load(key), {claim.id: claim for claim in claims_of(key)}
+    if not is_stale(content):
+        raise UserError(f"The evidence of {key} is of the present code: there is nothing to confirm.")
+    for row in content["claims"]:
+        claim = by_id.get(row["id"])
+        same = claim and all(getattr(claim, name) == row[name] for name in ("rule", "target", "tolerance"))
+        if not same or len(by_id) != len(content["claims"]):
+            raise UserError(f"The claims of {key} have changed: measure anew.")
+    code, rng, begin = current_hash(key), random.Random(current_hash(key)), time.monotonic()
+    there = processor() in content["environment"]["processor"]
+    seed = rng.randrange(5)
+    rows = [row for row in content["claims"] if seed in row["seeds"] and row["not_tested"] is None]
+    found = 0
+    for row in rng.sample(rows, len(rows)):
+        if time.monotonic() - begin > 60 * minutes:
+            break
+        claim = by_id[row["id"]]
+        wrong = differs(replace(claim, repeats_within=0.0) if there else claim, row, seed)
+        if wrong:
+            raise UserError(f"The present code gives other values, so measure anew: {wrong}.")
+        found += 1
+    entry = {"code": code, "commit": commit(), "seed": seed, "claims": found}
+    return {**content, "confirmed": [*content.get("confirmed", []), entry]}
