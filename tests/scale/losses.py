@@ -14,8 +14,7 @@ import h5py
 import numpy as np
 import torch
 
-from firsthand.data.glyphs import Glyphs, shipped
-from firsthand.kit.training import accelerator_for, processes
+from firsthand.kit.training import processes
 
 
 def faces(folder: Path) -> Path:
@@ -43,31 +42,18 @@ def small(chapter: str, folder: Path) -> Any:
     return config
 
 
-class Fine(Glyphs):
-    """The same glyphs in double precision."""
-
-    def images(self, *chosen: Any) -> torch.Tensor:
-        return super().images(*chosen).double()
-
-
-def fonts() -> dict[str, list[float]]:
-    """Losses of chapter 07 in double precision: Adam divides by the size of gradients, and some are nothing but
-    rounding in single."""
+def in_double_precision() -> None:
+    """In single, what is nothing but rounding becomes a step of its own where Adam divides by its size, and grows."""
     torch.set_default_dtype(torch.float64)
-    from firsthand.dgfont.experiment import TINY
-    from firsthand.dgfont.training import train
-
-    glyphs = Fine(**vars(shipped()))
-    return train(replace(TINY, every=1), glyphs, 0, accelerator=accelerator_for("cpu", "fp32")).log
+    torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
     chapter, folder = sys.argv[1], Path(sys.argv[2])
-    if chapter == "dgfont":
-        losses = fonts()
-    else:
-        run = import_module(f"firsthand.{chapter}.experiment").run
-        arrays = run(small(chapter, folder), device="cpu", progress=False).arrays
-        losses = {name: values.tolist() for name, values in arrays.items() if name.startswith("loss")}
+    if chapter in ("dgfont", "ghost"):
+        in_double_precision()
+    run = import_module(f"firsthand.{chapter}.experiment").run
+    arrays = run(small(chapter, folder), device="cpu", progress=False).arrays
+    losses = {name: values.tolist() for name, values in arrays.items() if name.startswith("loss")}
     if os.environ.get("RANK", "0") == "0":
         (folder / f"{processes()}.json").write_text(json.dumps(losses))

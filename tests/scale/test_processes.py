@@ -18,7 +18,15 @@ LAUNCH = ["-m", "torch.distributed.run", "--nnodes", "1", "--nproc_per_node", "2
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("chapter", "port"), [("convnextv2", 29618), ("dmjd", 29619), ("dgfont", 29620), ("nerfgaze", 29621)]
+    ("chapter", "port"),
+    [
+        ("convnextv2", 29618),
+        ("dmjd", 29619),
+        ("dgfont", 29620),
+        ("nerfgaze", 29621),
+        ("ghost", 29622),
+        ("drgnet", 29623),
+    ],
 )
 def test_two_processes_compute_what_one_computes(chapter: str, port: int, tmp_path: Path) -> None:
     if chapter == "nerfgaze":

@@ -5,6 +5,7 @@ Each is tried TRIES times, the same ones everywhere; `FIRSTHAND_TORTURE=seconds`
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -21,14 +22,19 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
+from firsthand.data.aerial import CLASSES, scene
 from firsthand.data.fundus import fundus
 from firsthand.data.gaze_sets import mpii_faces, read_mpii, read_xgaze, xgaze_files
 from firsthand.data.glyphs import font_files, from_files
+from firsthand.data.images import FolderBatches
 from firsthand.data.mat import read_mat
 from firsthand.data.retinas import fgadr, idrid_segmentation, read_retinas, write_fgadr, write_idrid
+from firsthand.data.tables import read_battery, read_csv
+from firsthand.data.vedai import read_names, read_vedai, write_vedai
+from firsthand.data.words import load_words, read_iiit5k, read_mjsynth
 from firsthand.drgnet.feedback import Correction, Journal
 from firsthand.errors import UserError
-from firsthand.kit.training import load_tensors, save_tensors
+from firsthand.kit.training import Share, load_tensors, save_tensors
 from tests.torture.damage import harm
 
 TRIES, SECONDS = 40, float(os.environ.get("FIRSTHAND_TORTURE", "0"))
@@ -67,6 +73,54 @@ def _journal(folder: Path) -> None:
         journal.append(one)
 
 
+def _csv(folder: Path) -> None:
+    rows = ["a, b, label", *(f"{i / 7:.4f},{-i},{'xy'[i % 2]}" for i in range(20))]
+    (folder / "a.csv").write_text("\n".join(rows) + "\n")
+
+
+def _battery(folder: Path) -> None:
+    (folder / "fcps").mkdir()
+    for name, text in (("data", "0.5 1\n2 3\n4 5.5\n"), ("labels0", "1\n2\n1\n")):
+        with gzip.open(folder / "fcps" / f"a.{name}.gz", "wt") as file:
+            file.write(text)
+
+
+def _picture(file: Path) -> str:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file)
+    return file.name
+
+
+def _mjsynth(folder: Path) -> None:
+    names = [f"1/{n}_{word}_7.png" for n, word in enumerate(("Word", "other", "Third"))]
+    for name in names:
+        _picture(folder / name)
+    (folder / "annotation_train.txt").write_text("".join(f"{name} 7\n" for name in names))
+
+
+def _iiit5k(folder: Path) -> None:
+    rows = [(f"test/{_picture(folder / 'test' / f'{n}.png')}", word) for n, word in enumerate(("WORD", "OTHER"))]
+    savemat(folder / "testdata.mat", {"testdata": np.array(rows, [("ImgName", object), ("GroundTruth", object)])})
+
+
+def _imagenet(folder: Path) -> None:
+    for split in ("train", "val"):
+        for n, name in enumerate(("n01", "n02")):
+            _picture(folder / split / name / f"{n}.JPEG")
+
+
+def _folder_batch(folder: Path) -> object:
+    def small(picture: Image.Image) -> torch.Tensor:
+        return torch.from_numpy(np.array(picture.resize((8, 8))))
+
+    return FolderBatches(folder / "train", small, batch=2, workers=0)(Share(0, 0, 1, 0))
+
+
+def _vedai(folder: Path) -> None:
+    write_vedai(folder, [scene(k, size=64, classes=CLASSES) for k in range(6)], CLASSES)
+
+
 MAKERS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = {
     "fonts": (_fonts, lambda f: from_files(font_files(f), "AB7g", size=16)),
     "xgaze": (_xgaze, lambda f: [read_xgaze(file) for file in xgaze_files(f)]),
@@ -76,6 +130,12 @@ MAKERS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = {
         lambda f: read_retinas(idrid_segmentation(f), 48),
     ),
     "fgadr": (lambda f: write_fgadr(f, [fundus(3, size=64, grade=3)]), lambda f: read_retinas(fgadr(f), 48)),
+    "csv": (_csv, lambda f: read_csv(f / "a.csv")),
+    "battery": (_battery, read_battery),
+    "mjsynth": (_mjsynth, lambda f: load_words(read_mjsynth(f))),
+    "iiit5k": (_iiit5k, lambda f: load_words(read_iiit5k(f))),
+    "vedai": (_vedai, lambda f: read_vedai(f, read_names(f, 1, size=64), size=64)),
+    "imagenet": (_imagenet, _folder_batch),
     "journal": (_journal, lambda f: Journal(f / "journal.jsonl").read()),
     "tensors": (
         lambda f: save_tensors(f / "a.safetensors", {"a": torch.arange(50.0)}, {"seed": 0}),
@@ -123,3 +183,31 @@ def test_a_matlab_file_that_brings_its_reader_down_is_refused(tmp_path: Path) ->
     file.write_bytes(whole[: len(whole) // 2] + rng.randbytes(len(whole) // 2))
     with pytest.raises(UserError, match=r"a\.mat is damaged"):
         read_mat(file, "rows")
+
+
+def test_a_bit_that_turns_within_the_numbers_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "a.safetensors"
+    save_tensors(file, {"a": torch.arange(50.0), "b": torch.tensor(True), "c": torch.zeros(0)}, {"seed": 0})
+    whole = bytearray(file.read_bytes())
+    whole[-20] ^= 1
+    file.write_bytes(whole)
+    with pytest.raises(UserError, match=r"a\.safetensors is damaged \(its checksum is another one\)"):
+        load_tensors(file)
+
+
+@pytest.mark.parametrize("name", ["../b.png", "/etc/passwd", "1/../../b.png"])
+def test_listings_do_not_lead_out_of_their_folder(name: str, tmp_path: Path) -> None:
+    _picture(tmp_path / "b.png")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "annotation_train.txt").write_text(f"{Path(name).parent}/1_Word_7.png 7\n")
+    rows = np.array([(name, "WORD")], [("ImgName", object), ("GroundTruth", object)])
+    savemat(tmp_path / "in" / "testdata.mat", {"testdata": rows})
+    for read in (read_mjsynth, read_iiit5k):
+        with pytest.raises(UserError, match="leads out of the folder"):
+            read(tmp_path / "in")
+
+
+def test_a_header_wider_than_its_rows_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b,label\n1,2\n")
+    with pytest.raises(UserError, match=r"a\.csv: 3 columns in its header, 2 in its first row"):
+        read_csv(tmp_path / "a.csv")

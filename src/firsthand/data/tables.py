@@ -52,6 +52,8 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     label = next((i for i, name in enumerate(header or []) if name in LABEL_NAMES), None)
     if not body:
         raise UserError(f"{path.name} has a header but no rows.")
+    if header is not None and len(header) != len(body[0]):
+        raise UserError(f"{path.name}: {len(header)} columns in its header, {len(body[0])} in its first row.")
     X = np.empty((len(body), len(body[0]) - (label is not None)))
     for i, row in enumerate(body):
         line = i + 1 + (header is not None)

@@ -55,11 +55,11 @@ def read_names(folder: str | Path, fold: int, *, test: bool = False, size: int =
     file = Path(folder) / f"Annotations{size}" / f"fold{fold:02d}{'test' if test else ''}.txt"
     if not file.is_file():
         raise UserError(f"{file.parent.name}/{file.name} is missing; an unpacked VEDAI has it.")
-    names = file.read_text(encoding="utf-8").split()
+    names = file.read_text(encoding="utf-8", errors="replace").split()
     wrong = next((name for name in names if not (len(name) == 8 and name.isdigit())), None)
     if wrong is not None or not names:
         raise UserError(
-            f"{file.name} should hold names of 8 digits; {wrong!r} is none." if wrong else f"{file.name} is empty."
+            f"{file.name} should hold names of 8 digits; {wrong[:80]!r} is none." if wrong else f"{file.name} is empty."
         )
     return names
 

@@ -17,6 +17,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from firsthand.data.mat import read_mat
 from firsthand.errors import UserError
 
 DIGITS = "0123456789"
@@ -140,18 +141,18 @@ def read_mjsynth(folder: str | Path, split: str = "train") -> list[tuple[Path, s
     """Pictures and words of an unpacked MJSynth (Synth90K): annotation_<split>.txt names files like 1/2/5_Word_77.jpg.
 
     Raises:
-        UserError: the annotation is missing or a line of it is damaged.
+        UserError: the annotation is missing, or a line of it is damaged or leads out of the folder.
     """
     listing = Path(folder) / f"annotation_{split}.txt"
     if not listing.is_file():
         raise UserError(f"{listing.name} is missing in {Path(folder).name}; an unpacked MJSynth has it.")
     pairs = []
-    for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(listing.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         name = line.split(" ")[0]
         parts = Path(name).stem.split("_")
         if len(parts) != 3 or not parts[1]:
             raise UserError(f"{listing.name}, line {number}: {name[:80]!r} is not of the form number_word_number.jpg.")
-        pairs.append((Path(folder) / name, parts[1]))
+        pairs.append((_inside(Path(folder), name, f"{listing.name}, line {number}"), parts[1]))
     return pairs
 
 
@@ -159,18 +160,27 @@ def read_iiit5k(folder: str | Path, split: str = "test") -> list[tuple[Path, str
     """Pictures and words of an unpacked IIIT5K: <split>data.mat holds ImgName and GroundTruth of every picture.
 
     Raises:
-        UserError: the .mat file is missing, damaged, or of another layout.
+        UserError: the .mat file is missing, damaged, of another layout, or names a file elsewhere.
     """
-    from scipy.io import loadmat
-
     file = Path(folder) / f"{split}data.mat"
     if not file.is_file():
         raise UserError(f"{file.name} is missing in {Path(folder).name}; an unpacked IIIT5K has it.")
+    rows = read_mat(file, f"{split}data", squeeze=True)
     try:
-        rows = loadmat(file, squeeze_me=True)[f"{split}data"]
-        return [(Path(folder) / str(row["ImgName"]), str(row["GroundTruth"])) for row in np.atleast_1d(rows)]
-    except Exception:  # scipy raises many kinds for a damaged file
+        named = [(str(row["ImgName"]), str(row["GroundTruth"])) for row in (rows if isinstance(rows, list) else [rows])]
+    except (KeyError, TypeError):
         raise UserError(f"{file.name} is damaged or does not hold {split}data with ImgName and GroundTruth.") from None
+    return [(_inside(Path(folder), name, file.name), text) for name, text in named]
+
+
+def _inside(folder: Path, name: str, where: str) -> Path:
+    """A file of a folder, which a listing must not lead out of."""
+    try:
+        if (folder / name).resolve().is_relative_to(folder.resolve()):
+            return folder / name
+    except (ValueError, OSError):  # a zero byte, or longer than a name can be
+        pass
+    raise UserError(f"{where}: {name[:80]!r} leads out of the folder.")
 
 
 def load_words(

@@ -16,6 +16,7 @@ from firsthand.drgnet.losses import consistency_loss, erased, erasure_loss, grad
 from firsthand.drgnet.network import Grader, UNet
 from firsthand.drgnet.system import DRGNet, Retinas, unit
 from firsthand.kit.training import Cosine, Share, epoch_indices, train
+from firsthand.kit.whole import gathered
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,13 @@ def train_segmenter(
     """
 
     def loss(wrapped: nn.Module, share: Share) -> Tensor:
-        rows = share.take(epoch_indices(share.step, recipe.batch, len(data), seed))
-        draws = share.take(chances(recipe.batch, share.generator()))
+        rows = share.turn(epoch_indices(share.step, recipe.batch, len(data), seed))
+        draws = share.turn(chances(recipe.batch, share.generator()))
         images, masks, _ = cut_out(data, rows, recipe.crop, draws)
         device = next(wrapped.parameters()).device
         target = masks.any(1, keepdim=True) if union else masks
-        return segmentation_loss(wrapped(images.to(device)).float(), target.to(device))
+        logits = gathered(wrapped(share.own(images).to(device)).float())  # Dice counts over the whole batch
+        return segmentation_loss(logits, target.to(device))
 
     return _run(net, loss, recipe, seed, **options)
 
@@ -141,15 +143,16 @@ def train_grader(
     """
 
     def loss(wrapped: nn.Module, share: Share) -> Tensor:
-        rows = share.take(epoch_indices(share.step, recipe.batch, len(data), seed))
+        rows = share.turn(epoch_indices(share.step, recipe.batch, len(data), seed))
         device = next(wrapped.parameters()).device
         images, seen = unit(data.images[rows]).to(device), lesions[rows].float().to(device)
         masks, grades, maps = data.masks[rows].to(device), data.grades[rows].to(device), low[rows].float().to(device)
-        mirror = share.take(torch.rand(recipe.batch, 2, generator=share.generator())) < 0.5
+        mirror = share.turn(torch.rand(recipe.batch, 2, generator=share.generator())) < 0.5
         for axis in (0, 1):
             chosen = mirror[:, axis].to(device)
             for whole in (images, seen, masks, maps):
                 whole[chosen] = whole[chosen].flip(-1 - axis)
+        images, seen, grades, maps = (share.own(one) for one in (images, seen, grades, maps))
         return grading_terms(wrapped, images, seen, masks, grades, terms, low=maps)
 
     low = _low_maps(grader, data.images)
@@ -171,7 +174,7 @@ def grading_terms(
 
     Args:
         grader: called as `Grader`. images: (N, 3, h, w) in [0, 1]. lesions: (N, 4, h, w).
-        masks: bool (N, 4, h, w), of the consistency term. grades: (N,).
+        masks: bool (N, 4, h, w), of the consistency term; of all processes where there are several. grades: (N,).
         terms: None: the grade alone. smoothing: of labels. low: as `Grader`.
     """
     grading = grader(images, lesions, low)
@@ -183,7 +186,7 @@ def grading_terms(
         again = grader(erased(images, enlarged(found, images.shape[-1])), lesions)
         total = total + terms.erasure * erasure_loss(again.logits.float(), grades, sign=terms.sign)
     if terms.consistency:
-        total = total + terms.consistency * consistency_loss(found, masks)
+        total = total + terms.consistency * consistency_loss(gathered(found), masks)
     return total
 
 
@@ -200,15 +203,15 @@ def train_together(
 
     def loss(wrapped: nn.Module, share: Share) -> Tensor:
         system.segmenter.eval()
-        rows = share.take(epoch_indices(share.step, recipe.batch, len(data), seed))
+        rows = share.turn(epoch_indices(share.step, recipe.batch, len(data), seed))
         device = next(wrapped.parameters()).device
-        images, masks = unit(data.images[rows]).to(device), data.masks[rows].to(device)
-        grades = data.grades[rows].to(device)
+        masks, rows = data.masks[rows].to(device), share.own(rows)
+        images, grades = unit(data.images[rows]).to(device), data.grades[rows].to(device)
         logits, grading = wrapped(images, joint=joint)
-        total = segmentation_loss(logits.float(), masks) + grade_loss(grading.logits.float(), grades)
+        total = segmentation_loss(gathered(logits.float()), masks) + grade_loss(grading.logits.float(), grades)
         if terms is not None and terms.consistency:
             found = grad_cam(grading, grades, create_graph=True)
-            total = total + terms.consistency * consistency_loss(found, masks)
+            total = total + terms.consistency * consistency_loss(gathered(found), masks)
         return total
 
     system.grader.stem.requires_grad_(True)

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from firsthand.kit.whole import gathered
+
 GATES = ("frozen", "trained", "always")
 TEMPERATURE = 1.0
 
@@ -69,31 +71,39 @@ class OneToOneTeacher(nn.Module):
             found.append((q * k).sum(1) / self.dim**0.5)
         return torch.stack(found, 1)
 
-    def switches(self, logits: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Open or not (N, L) in {0, 1} with the gradient of the soft value, and that value."""
+    def switches(self, logits: Tensor, noise: Tensor | torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Open or not (N, L) in {0, 1} with the gradient of the soft value, and that value.
+
+        noise: (N, L) in [0, 1), or where it is drawn from.
+        """
         shifted = logits
         if self.noise and self.training:
-            uniform = torch.rand(logits.shape, generator=generator, device=logits.device).clamp(1e-6, 1 - 1e-6)
+            if not isinstance(noise, Tensor):
+                noise = torch.rand(logits.shape, generator=noise, device=logits.device)
+            uniform = noise.to(logits.device).clamp(1e-6, 1 - 1e-6)
             shifted = logits - torch.log(-torch.log(uniform))
         soft = torch.sigmoid(shifted / TEMPERATURE)
         hard = (soft > 0.5).to(soft.dtype)
         return hard + soft - soft.detach(), soft
 
     def forward(
-        self, student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor], generator: torch.Generator | None = None
+        self,
+        student_maps: Sequence[Tensor],
+        teacher_maps: Sequence[Tensor],
+        noise: Tensor | torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The loss, and which switches were open (N, L).
 
         Args:
             student_maps, teacher_maps: layers in the same order and of the same shapes.
-            generator: of the noise.
+            noise: as `switches`.
         """
         lessons = torch.stack([lesson(s, t.detach()) for s, t in zip(student_maps, teacher_maps, strict=True)], 1)
         if self.gate == "always":
             return lessons.mean(0).sum(), torch.ones_like(lessons)
         logits = self.logits(student_maps, teacher_maps)
-        switch, _ = self.switches(logits, generator)
+        switch, _ = self.switches(logits, noise)
         loss = (switch * lessons).mean(0).sum()
         if self.budget is not None:
-            loss = loss + self.weight * (open_probability(logits).mean(0) - self.budget).square().sum()
+            loss = loss + self.weight * (gathered(open_probability(logits)).mean(0) - self.budget).square().sum()
         return loss, switch.detach().round()

@@ -19,6 +19,7 @@ from firsthand.ghost.evaluation import average_precisions
 from firsthand.ghost.loss import detection_loss
 from firsthand.ghost.teaching import OneToOneTeacher
 from firsthand.kit.training import Cosine, Share, epoch_indices, parameter_groups, train
+from firsthand.kit.whole import gathered
 
 Truth = dict[str, Tensor]
 BATCH = 16
@@ -128,7 +129,7 @@ class Classroom(nn.Module):
         self._teacher = [teacher]  # in a list: not a submodule
 
     def forward(
-        self, pictures: Tensor, generator: torch.Generator | None = None
+        self, pictures: Tensor, noise: Tensor | None = None
     ) -> tuple[list[Tensor], Tensor | None, Tensor | None]:
         """Raw predictions, the lessons' loss and the open switches, the last two None without a gate."""
         maps = self.model.maps(pictures)
@@ -137,7 +138,7 @@ class Classroom(nn.Module):
             return raw, None, None
         with torch.no_grad():
             shown = self._teacher[0].maps(pictures)
-        lessons, opened = self.gate(maps, shown, generator)
+        lessons, opened = self.gate(maps, shown, noise)
         return raw, lessons, opened
 
 
@@ -169,12 +170,15 @@ def train_detector(
         teacher.eval().requires_grad_(False)
 
     def loss(wrapped: nn.Module, share: Share) -> Tensor:
-        rows = share.take(epoch_indices(share.step, recipe.batch, len(data.images), seed))
+        rows = epoch_indices(share.step, recipe.batch, len(data.images), seed)
         device = next(wrapped.parameters()).device
         pictures, truths = augmented(data.images[rows], [data.truths[r] for r in rows], share.generator())
-        noise = share.generator(2) if device.type == "cpu" else None
-        raw, lessons, opened = wrapped(pictures.to(device), noise)
-        total, _ = detection_loss(model, [y.float() for y in raw], truths, image_size=pictures.shape[-1])
+        noise = (
+            None if gate is None else share.take(torch.rand(len(rows), len(gate.keys), generator=share.generator(2)))
+        )
+        raw, lessons, opened = wrapped(share.take(pictures).to(device), noise)
+        raw = [gathered(y.float()) for y in raw]  # means over objects are the batch's, whoever has how many
+        total, _ = detection_loss(model, raw, share.turn(truths), image_size=pictures.shape[-1])
         trace.detection.append(float(total.detach()))
         if lessons is None or opened is None:
             return total

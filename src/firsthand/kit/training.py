@@ -7,6 +7,7 @@ its share, so one process and eight compute the same loss.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from firsthand.errors import UserError
 from firsthand.kit.device import resolve_device
+from firsthand.kit.whole import over_the_whole_batch, together
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,19 @@ class Share:
             raise UserError(f"A batch of {len(whole)} does not divide into {self.parts} equal parts.")
         size = len(whole) // self.parts
         return whole[self.part * size : (self.part + 1) * size]
+
+    def turn(self, whole: Any) -> Any:
+        """The shares that all processes handle at the same time, in the order in which `gathered` puts them."""
+        if len(whole) % self.parts:
+            raise UserError(f"A batch of {len(whole)} does not divide into {self.parts} equal parts.")
+        size, many = len(whole) // self.parts, together()
+        first = self.part // many * many
+        return whole[first * size : (first + many) * size]
+
+    def own(self, turn: Any) -> Any:
+        """This share of what `turn` gave."""
+        size, at = len(turn) // together(), self.part % together()
+        return turn[at * size : (at + 1) * size]
 
 
 def epoch_indices(step: int, batch: int, examples: int, seed: int) -> np.ndarray:
@@ -194,6 +209,7 @@ def train(
 
     if accelerator is None:
         accelerator = accelerator_for(next(model.parameters()).device, "fp32")
+    over_the_whole_batch(model)
     wrapped, optimizer_ = accelerator.prepare(model, optimizer)
     losses = load_checkpoint(checkpoint, model, optimizer, seed, also) if checkpoint and checkpoint.is_file() else []
     last = steps if stop is None else min(stop, steps)
@@ -252,11 +268,11 @@ def _settle(pending: list[Tensor], before: int, checkpoint: Path | None) -> list
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Write a safetensors file atomically; `about` goes into it as JSON."""
+    """Write a safetensors file atomically; `about` goes into it as JSON, and a checksum of the numbers."""
     from safetensors.torch import save
 
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = save(content, {"about": json.dumps(about, sort_keys=True)})
+    data = save(content, {"about": json.dumps(about, sort_keys=True), "checksum": _checksum(content)})
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -271,11 +287,20 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) 
         raise
 
 
+def _checksum(content: dict[str, Tensor]) -> str:
+    """Of names and bytes, whatever their order in the file."""
+    found = hashlib.sha256()
+    for name in sorted(content):
+        found.update(f"{name} {content[name].dtype} {tuple(content[name].shape)}".encode())
+        found.update(memoryview(content[name].flatten().view(torch.uint8).numpy()))
+    return found.hexdigest()
+
+
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `save_tensors` wrote.
 
     Raises:
-        UserError: no such file, or not a whole safetensors file.
+        UserError: no such file, not a whole safetensors file, or other numbers than were written.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -283,8 +308,11 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UserError(f"No file {path.name} in {path.parent.name or 'this folder'}.")
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+            known = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if "checksum" in known and known["checksum"] != _checksum(tensors):  # shipped weights have it on their card
+                raise ValueError("its checksum is another one")
+            return tensors, json.loads(known.get("about", "{}"))
     except (SafetensorError, ValueError) as error:
         raise UserError(f"{path.name} is damaged ({error}); delete it and start again.") from None
 
