@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     change.add_argument("--verify", action="store_true", help="recompute every stored value and compare")
     change.add_argument("--reword", action="store_true", help="only bring changed sentences into the file")
     change.add_argument("--confirm", action="store_true", help="measure a part again after code changed, and say so")
+    add.add_argument("--minutes", type=float, default=30.0, help="of --confirm, after which no claim is begun")
     add.set_defaults(do=_evidence)
 
     add = commands.add_parser("coursework", help="editions for students and instructors, and marks for submissions")
@@ -277,7 +278,7 @@ def _evidence(arguments: argparse.Namespace) -> int:
     if arguments.confirm:
         from firsthand.kit.verifying import confirm
 
-        contents: Iterable[dict[str, Any]] = (confirm(key) for key in keys)
+        contents: Iterable[dict[str, Any]] = (confirm(key, minutes=arguments.minutes) for key in keys)
     elif arguments.reword:
         contents = (evidence.reword(evidence.load(key)) for key in keys)
     else:
