@@ -292,7 +292,7 @@ def _checksum(content: dict[str, Tensor]) -> str:
     found = hashlib.sha256()
     for name in sorted(content):
         found.update(f"{name} {content[name].dtype} {tuple(content[name].shape)}".encode())
-        found.update(memoryview(content[name].flatten().view(torch.uint8).numpy()))
+        found.update(content[name].flatten().view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 
