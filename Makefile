@@ -1,7 +1,7 @@
 # make book   environment, package and pages; says where they are
 # make test   everything that guards the book
 # make check  the fast part of it, under three minutes
-# make torture  twenty kills, damaged files for a minute a loader, one machine pretending to be several
+# make torture  twenty kills, damaged files for a minute a loader, other threads, processors and versions; hours
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,6 +39,7 @@ check: $(VENV)/.test
 
 torture: $(VENV)/.test
 	FIRSTHAND_TORTURE=60 $(BIN)/python scripts/test.py torture
+	$(BIN)/python scripts/variants.py
 
 gpu: $(VENV)/.test
 	$(BIN)/python scripts/test.py gpu
