@@ -86,6 +86,14 @@ def _ledger_row(env, key: str, row: dict, command: str) -> str:
     )
 
 
+def _found_again(content: dict) -> str:
+    """What later code measured again, in words."""
+    return "".join(
+        f" Code <code>{entry['code']}</code> found the first {entry['claims']} claims of seed {entry['seed']} again."
+        for entry in content.get("confirmed", [])[-1:]
+    )
+
+
 class Ledger(Directive):
     """The whole evidence, filterable by chapter, source and verdict (site.js adds the controls)."""
 
@@ -101,7 +109,7 @@ class Ledger(Directive):
                 f"<p><strong>{html.escape(c.title)}</strong>: {html.escape(verdict_words(key))}.{stale} "
                 f"Measured in {content['minutes']:g} minutes of computing on {html.escape(machine['processor'])}, "
                 f"one thread a process, Python {machine['python']}, {html.escape(packages)}; "
-                f"code <code>{content['code']}</code>.</p>"
+                f"code <code>{content['code']}</code>.{_found_again(content)}</p>"
             )
             rows += [_ledger_row(env, key, row, content["command"]) for row in content["claims"]]
         names = ("Claim", "Found [95 %]", "Rule", "Verdict")

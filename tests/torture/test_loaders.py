@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import random
+import resource
 import shutil
 import time
 from collections.abc import Callable
@@ -38,7 +39,7 @@ from firsthand.kit.training import Share, load_tensors, save_tensors
 from tests.torture.damage import harm
 
 TRIES, SECONDS = 40, float(os.environ.get("FIRSTHAND_TORTURE", "0"))
-LONGEST = 10.0  # seconds that one file may take
+LONGEST, MOST = 10.0, 2 * 2**20  # seconds that one file may take; KiB by which the process may grow
 
 
 def _fonts(folder: Path) -> None:
@@ -152,6 +153,7 @@ def test_a_loader_answers_with_a_sentence_or_a_result(name: str, tmp_path: Path)
     whole.mkdir()
     make(whole)
     read(whole)  # as it was written
+    at_first = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     while tried < TRIES or time.monotonic() - begin < SECONDS:
         here = tmp_path / "here"
         shutil.copytree(whole, here, symlinks=True)
@@ -166,6 +168,7 @@ def test_a_loader_answers_with_a_sentence_or_a_result(name: str, tmp_path: Path)
             pytest.fail(f"try {tried}, {file.relative_to(here)}: {error!r}; it began {kept!r}")
         assert len(said) < 2000
         assert time.monotonic() - at < LONGEST, file.name
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - at_first < MOST, file.name
         shutil.rmtree(here)
         tried += 1
 
