@@ -1,4 +1,4 @@
-"""Losses of a small run of a chapter by however many processes a launcher starts: losses.py CHAPTER FOLDER."""
+"""Losses of a small run of a chapter by however many processes a launcher starts: losses.py CHAPTER[:HOW] FOLDER."""
 
 from __future__ import annotations
 
@@ -30,12 +30,15 @@ def faces(folder: Path) -> Path:
     return folder
 
 
-def small(chapter: str, folder: Path) -> Any:
-    """A configuration with the same batch for one process and two."""
+def small(chapter: str, how: str, folder: Path) -> Any:
+    """A configuration with the same batch for one process and two; `how` is "accumulate", "bf16", "resume" or ""."""
     experiment = import_module(f"firsthand.{chapter}.experiment")
     config = experiment.PRESETS["smoke"]
     if chapter in ("convnextv2", "dmjd"):
-        return replace(config, passes=config.batch // processes())
+        config = replace(config, passes=config.batch // processes() // (2 if how == "accumulate" else 1))
+        if how == "bf16":
+            config = replace(config, precision="bf16")
+        return replace(config, out=str(folder / f"run-{processes()}")) if how == "resume" else config
     if chapter == "nerfgaze":
         full = experiment.FullRecipe(steps=4, grid=8, scale=2, samples=4, features=32, pictures=4)
         return replace(experiment.with_data(experiment.PRESETS["paper"], str(folder / "faces")), full=full, out=None)
@@ -49,11 +52,13 @@ def in_double_precision() -> None:
 
 
 if __name__ == "__main__":
-    chapter, folder = sys.argv[1], Path(sys.argv[2])
+    (chapter, _, how), folder = sys.argv[1].partition(":"), Path(sys.argv[2])
     if chapter in ("dgfont", "ghost"):
         in_double_precision()
-    run = import_module(f"firsthand.{chapter}.experiment").run
-    arrays = run(small(chapter, folder), device="cpu", progress=False).arrays
+    run, config = import_module(f"firsthand.{chapter}.experiment").run, small(chapter, how, folder)
+    if how == "resume":
+        run(replace(config, stop=3), device="cpu", progress=False)
+    arrays = run(config, device="cpu", progress=False).arrays
     losses = {name: values.tolist() for name, values in arrays.items() if name.startswith("loss")}
     if os.environ.get("RANK", "0") == "0":
         (folder / f"{processes()}.json").write_text(json.dumps(losses))
