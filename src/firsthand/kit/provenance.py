@@ -23,6 +23,7 @@ def commit() -> str | None:
 
 
 def environment(workers: int, processors: set[str]) -> dict[str, Any]:
+    """What evidence says of the machine; `processors` are the kinds that its cells were measured on."""
     return {
         "processor": ", ".join(sorted(processors)) or processor(),
         "cores": os.cpu_count(),
