@@ -36,3 +36,13 @@ def test_no_folder_is_said_in_one_sentence(tmp_path: Path) -> None:
         with_data(SMOKE, str(tmp_path / "nothing"))
     with pytest.raises(UserError, match="give --data FOLDER"):
         run(PRESETS["paper"], progress=False)
+
+
+def test_a_run_goes_on_from_the_checkpoints_of_its_stages(tmp_path):
+    config = replace(PRESETS["smoke"], out=str(tmp_path / "run"))
+    whole = run(config, device="cpu", progress=False)
+    names = ["grades", "lesions", "together", "union"]
+    assert sorted(file.stem for file in (tmp_path / "run").glob("*.safetensors")) == names
+    (tmp_path / "run" / "together.safetensors").unlink()  # as if it had been killed before
+    again = run(config, device="cpu", progress=False)
+    assert again.to_json() == whole.to_json()

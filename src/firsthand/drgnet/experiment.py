@@ -47,6 +47,7 @@ class Config:
         terms: losses on explanations.
         expert: who corrects. rounds, chosen: how often, and how many pictures.
         update: recipe of a round.
+        out: folder for checkpoints of the stages; a run found there goes on.
     """
 
     preset: str
@@ -64,6 +65,7 @@ class Config:
     rounds: int = 1
     chosen: int = 4
     update: Update = UPDATE
+    out: str | None = None
 
 
 PRESETS = {
@@ -81,7 +83,7 @@ PRESETS = {
         "paper", data="FGADR", size=512, width=64, union=Recipe(5_000, crop=512),
         lesions=Recipe(60_000, 1e-3, 500, crop=512), grades=Recipe(2_000, 1e-4, 100, batch=16),
         together=Recipe(2_000, 1e-4, 50, batch=4), terms=Terms(), rounds=4, chosen=5,
-        update=Update(steps=60, crop=512, terms=Terms()),
+        update=Update(steps=60, crop=512, terms=Terms()), out="drgnet-paper",
     ),
 }  # fmt: skip
 
@@ -140,19 +142,25 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     accelerator = accelerator_for(device)
     train, test, pool = _real(config, seed) if config.data else _drawn(config, seed)
     need_apart(train=train, test=test, pool=pool)
-    common: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "progress": progress}
+
+    def stage(name: str) -> dict[str, Any]:
+        found: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "progress": progress}
+        return found if config.out is None else {**found, "checkpoint": Path(config.out) / f"{name}.safetensors"}
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         system = DRGNet(width=config.width, attention=config.attention)
         union = UNet(out_channels=1, width=config.width)
     system, union = system.to(accelerator.device), union.to(accelerator.device)
-    train_segmenter(union, train, config.union, union=True, **common)
+    train_segmenter(union, train, config.union, union=True, **stage("union"))
     take_over(system.segmenter, union)
-    arrays = {"loss/lesions": train_segmenter(system.segmenter, train, config.lesions, **common)}
+    arrays = {"loss/lesions": train_segmenter(system.segmenter, train, config.lesions, **stage("lesions"))}
     lesions = lesion_probabilities(system.segmenter, train.images).half()
     system.grader.share(system.segmenter)
-    arrays["loss/grades"] = train_grader(system.grader, train, lesions, config.grades, terms=config.terms, **common)
-    arrays["loss/together"] = train_together(system, train, config.together, terms=config.terms, **common)
+    arrays["loss/grades"] = train_grader(
+        system.grader, train, lesions, config.grades, terms=config.terms, **stage("grades")
+    )
+    arrays["loss/together"] = train_together(system, train, config.together, terms=config.terms, **stage("together"))
     before = score_of(system, test)
     metrics = {
         f"precision/{kind}": float(p) for kind, p in zip(("MA", "HE", "EX", "SE"), before.precision, strict=True)
