@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import random
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import joblib
 
+from firsthand.chapters import PACKAGE
 from firsthand.errors import UserError
 from firsthand.kit.claims import Claim
 from firsthand.kit.evidence import claims_of, current_hash, elsewhere, is_stale, load, measure_cell, processor
@@ -69,12 +76,49 @@ def _differs_by_name(key: str, row: dict[str, Any], seed: int, other: dict[str, 
     return differs(claim, row, seed, other)
 
 
+#: Measures a cell by the code that PYTHONPATH leads to, and says which code that was.
+EARLIER = """
+import json, sys
+import torch
+from firsthand.kit import evidence
+torch.set_num_threads(1)
+key, name, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
+claim = next(claim for claim in evidence.claims_of(key) if claim.id == name)
+cell = evidence.measure_cell(claim, seed)
+print(json.dumps([evidence.current_hash(key), {"method": cell["method"], "baseline": cell["baseline"]}]))
+"""
+
+
+def _by_earlier_code(content: dict[str, Any], claim: str, seed: int) -> dict[str, Any]:
+    """{"method", "baseline"} of a cell by the commit that measured the evidence, on this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        git = ["git", "-C", str(PACKAGE), "worktree"]
+        place = Path(folder) / "earlier"
+        try:
+            subprocess.run([*git, "add", "--detach", place, str(content["commit"])], check=True, capture_output=True)
+            done = subprocess.run(
+                [sys.executable, "-c", EARLIER, content["chapter"], claim, str(seed)], check=True, capture_output=True,
+                cwd=folder, env={**os.environ, "PYTHONPATH": str(place / "src")},
+            )  # fmt: skip
+        except (OSError, subprocess.CalledProcessError):
+            raise UserError(
+                f"The code of commit {content['commit']}, which measured the evidence, does not run here."
+            ) from None
+        finally:
+            subprocess.run([*git, "remove", "--force", place], check=False, capture_output=True)
+    code, cell = json.loads(done.stdout.splitlines()[-1])
+    if code != content["code"]:
+        raise UserError(f"Commit {content['commit']} is not the code that measured the evidence.")
+    return cell
+
+
 def confirm(key: str, *, minutes: float = 30.0) -> dict[str, Any]:
     """The same evidence, said to be of the present code too, after a part of it was found again.
 
     For changes that should change no value, such as a clearer refusal in a loader. A seed is drawn by lot from the new
     code's hash, and its claims are measured again, in their order since they share what is costly, until time is up. On
-    the processor that measured them, values must be the same to the last digit.
+    the processor that measured them, values must be the same to the last digit. On another, where rounding may have
+    changed a value, the code that measured it is run here as well, and must give the new code's value.
 
     Args:
         key: chapter. minutes: after which no further claim is begun.
@@ -100,6 +144,9 @@ def confirm(key: str, *, minutes: float = 30.0) -> dict[str, Any]:
             break
         claim = by_id[row["id"]]
         wrong = differs(replace(claim, repeats_within=0.0) if there else claim, row, seed)
+        if wrong and not there:
+            before = {**row, "seeds": [seed], **{k: [v] for k, v in _by_earlier_code(content, row["id"], seed).items()}}
+            wrong = differs(replace(claim, repeats_within=0.0), before, seed)
         if wrong:
             raise UserError(f"The present code gives other values, so measure anew: {wrong}.")
         found += 1
