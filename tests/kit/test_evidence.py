@@ -131,6 +131,13 @@ def test_code_that_changes_no_value_is_confirmed_and_other_code_is_not(toy, monk
     monkeypatch.setattr(verifying, "claims_of", lambda key: other)
     with pytest.raises(UserError, match="other values, so measure anew: half, seed"):
         verifying.confirm("hcvi")
+    monkeypatch.setattr(verifying, "processor", lambda: "another kind")
+    content["commit"] = "0" * 40
+    with pytest.raises(UserError, match="The code of commit 0+, which measured the evidence, does not run here"):
+        verifying.confirm("hcvi")
+    earlier = {"method": 0.5001 + entry["seed"] / 100, "baseline": 0.1}  # rounding differs, the code's value does not
+    monkeypatch.setattr(verifying, "_by_earlier_code", lambda *_: earlier)
+    assert verifying.confirm("hcvi")["confirmed"]
     monkeypatch.setattr(verifying, "claims_of", lambda key: [replace(TOY[0], target=0.2), *TOY[1:]])
     with pytest.raises(UserError, match="claims of hcvi have changed"):
         verifying.confirm("hcvi")
