@@ -78,12 +78,13 @@ def _differs_by_name(key: str, row: dict[str, Any], seed: int, other: dict[str, 
 
 #: Measures a cell by the code that PYTHONPATH leads to, and says which code that was.
 EARLIER = """
-import json, sys
+import importlib, json, sys
 import torch
 from firsthand.kit import evidence
 torch.set_num_threads(1)
 key, name, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
-claim = next(claim for claim in evidence.claims_of(key) if claim.id == name)
+claims = importlib.import_module(f"firsthand.{key}.experiment").CLAIMS  # a chapter may be measured before it has a page
+claim = next(claim for claim in claims if claim.id == name)
 cell = evidence.measure_cell(claim, seed)
 print(json.dumps([evidence.current_hash(key), {"method": cell["method"], "baseline": cell["baseline"]}]))
 """
