@@ -133,7 +133,7 @@ def test_code_that_changes_no_value_is_confirmed_and_other_code_is_not(toy, monk
         verifying.confirm("hcvi")
     monkeypatch.setattr(verifying, "processor", lambda: "another kind")
     content["commit"] = "0" * 40
-    with pytest.raises(UserError, match="The code of commit 0+, which measured the evidence, does not run here"):
+    with pytest.raises(UserError, match=r"The code of commit 0+, which measured the evidence, does not run here"):
         verifying.confirm("hcvi")
     earlier = {"method": 0.5001 + entry["seed"] / 100, "baseline": 0.1}  # rounding differs, the code's value does not
     monkeypatch.setattr(verifying, "_by_earlier_code", lambda *_: earlier)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -22,6 +20,7 @@ from firsthand.nerfgaze.model import COMPOSE, EYES, Codes, HeadModel, Sizes
 from firsthand.nerfgaze.rendering import INNER, OUTER, between_shells, compose, encode, render_weights
 from firsthand.nerfgaze.synthesis import Labelled, mixed, mixed_heads, mixture, redirected
 from firsthand.nerfgaze.training import Pixels, Recipe, fit, train
+from tests.scale.losses import faces
 
 SMALL = Sizes(face=8, eye=8)
 
@@ -287,21 +286,9 @@ def test_the_smallest_run_repeats() -> None:
     assert first.arrays["made"].shape == (4, 3, 48, 48)
 
 
-def _xgaze(folder: Path) -> Path:
-    rng = np.random.default_rng(0)
-    (folder / "train").mkdir(parents=True)
-    names = ["subject0000.h5", "subject0003.h5"]
-    for name in names:
-        with h5py.File(folder / "train" / name, "w") as content:
-            content["face_patch"] = rng.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
-            content["face_gaze"], content["face_head_pose"] = rng.uniform(-0.5, 0.5, (2, 3, 2))
-    (folder / "train_test_split.json").write_text(json.dumps({"train": names}))
-    return folder
-
-
 def test_real_faces_train_the_full_model(tmp_path: Path) -> None:
     tiny = FullRecipe(steps=2, grid=8, scale=2, samples=4, features=32, pictures=2)
-    config = replace(with_data(PRESETS["paper"], str(_xgaze(tmp_path))), full=tiny, out=None)
+    config = replace(with_data(PRESETS["paper"], str(faces(tmp_path))), full=tiny, out=None)
     assert np.isfinite(run(config, device="cpu", progress=False).metrics["loss"])
     with pytest.raises(UserError, match="ETH-XGaze"):
         run(replace(config, data=str(tmp_path / "none")), device="cpu")
