@@ -145,6 +145,7 @@ MAKERS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_loader_answers_with_a_sentence_or_a_result(name: str, tmp_path: Path) -> None:
