@@ -25,8 +25,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' small data sets
-
 MIB, FEW = 2**20, 2  # images in a pass that is counted: batch norm wants two
 TARGET = Path(__file__).parents[1] / "book" / "_memory.md"
 

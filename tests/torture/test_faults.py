@@ -99,6 +99,16 @@ def test_the_second_run_in_a_folder_is_refused_while_the_first_lives(tmp_path, m
         pass
 
 
+def test_a_refused_run_leaves_no_folder(tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert main(["run", "convnextv2", "--preset", "paper", "--out", str(folder)]) == 2
+    assert "has no folder 'train'" in capsys.readouterr().err
+    assert not folder.exists()
+    folder.mkdir()  # one that was there stays
+    assert main(["run", "convnextv2", "--preset", "paper", "--out", str(folder)]) == 2
+    assert folder.is_dir()
+
+
 def test_the_second_sweep_of_a_chapter_is_refused(tmp_path, monkeypatch):
     from firsthand.kit import evidence
 

@@ -41,15 +41,22 @@ class Task:
 def alone(folder: Path, sentence: str) -> Iterator[None]:
     """Hold a folder's lock; the system lets go of it when the process ends, however it ends.
 
+    A folder that is made for it and in which nothing was written, as by a run that is refused, goes again.
+
     Raises:
         UserError: with the sentence, where another process holds it.
     """
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
             yield
     except Timeout:
         raise UserError(sentence) from None
+    finally:
+        if new and [file.name for file in folder.iterdir()] in ([], [".lock"]):
+            (folder / ".lock").unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def _measured(task: Task) -> dict[str, Any]:
