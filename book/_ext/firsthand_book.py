@@ -89,7 +89,8 @@ def _ledger_row(env, key: str, row: dict, command: str) -> str:
 def _found_again(content: dict) -> str:
     """What later code measured again, in words."""
     return "".join(
-        f" Code <code>{entry['code']}</code> found the first {entry['claims']} claims of seed {entry['seed']} again."
+        f" Code <code>{entry['code']}</code> found the first {entry['claims']} claims of seed {entry['seed']} again, "
+        "to the last digit or, on another kind of processor, within their tolerance."
         for entry in content.get("confirmed", [])[-1:]
     )
 
