@@ -18,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as nbval runs them
 import nbformat
 from nbclient import NotebookClient
 
+from firsthand.chapters import chapters, notebook_path
 from firsthand.kit.evidence import processor
 from firsthand.kit.pages import run_time
 from firsthand.kit.results import write_atomically
@@ -52,7 +53,7 @@ def record(key: str, seconds: float) -> None:
 
 def picture_for_readme() -> None:
     """The first chapter's picture, as its notebook has it, for README.md."""
-    notebook = nbformat.read(min((ROOT / "notebooks").glob("*.ipynb")), as_version=4)
+    notebook = nbformat.read(notebook_path(next(iter(chapters()))), as_version=4)
     cell = next(c for c in notebook.cells if "card-picture" in c.metadata.get("tags", []))
     png = next(o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {}))
     (ROOT / "book" / "_static" / "readme.png").write_bytes(base64.b64decode(png))

@@ -16,7 +16,8 @@ PACKAGE = Path(__file__).parent
 class Chapter:
     """A chapter's card: what `chapter.toml` says. `key` is the folder's name, `stem` the notebook's.
 
-    `goals` are what a student can do after it.
+    `topics` are the primer's that it needs beside seeds and verdicts, `after` the chapters that it needs, `helped_by`
+    those that help; `goals` are what a student can do after it.
     """
 
     key: str
@@ -31,6 +32,9 @@ class Chapter:
     url: str
     build: str
     needs: str
+    topics: list[str]
+    after: list[str]
+    helped_by: list[str]
     data: str
     gpu: str
     goals: list[str]

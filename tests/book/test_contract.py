@@ -40,6 +40,15 @@ def test_the_card_says_what_the_files_say(key):
     assert contract.outputs(cards[0], "text/markdown") == [pages.card(key).data]
 
 
+def test_the_primer_keeps_what_applies_to_it():
+    notebook = contract.read(ROOT / "notebooks" / "00_before_you_start.ipynb")
+    rules = (contract.executed, contract.moving, contract.no_widgets, contract.exercises, contract.no_paths)
+    found = [problem for rule in rules for problem in rule(notebook, "primer")]
+    found += [p for p in contract.figures(notebook, "primer") if "card-picture" not in p]
+    found += contract.run_time(notebook, "before_you_start")
+    assert found == []
+
+
 # ------------------------------------------------------------------------------------- spoiled notebooks
 
 
@@ -167,7 +176,7 @@ def test_every_chapter_has_names_presets_and_a_page(key):
 
 
 def test_every_public_function_is_documented():
-    for package in (PACKAGE / "kit", PACKAGE / "data", *(PACKAGE / key for key in chapters())):
+    for package in (PACKAGE / "kit", PACKAGE / "data", PACKAGE / "primer", *(PACKAGE / key for key in chapters())):
         for file in package.glob("*.py"):
             name = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
             module = importlib.import_module(name)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # this module is imported before torch is needed
     from torch import Tensor
 
 
+PRIMER = "primer"  # the page before the chapters, which has exercises too
+
+
 class Wrong(Exception):
     """Raised by a judge; the message says what is wrong."""
 
@@ -64,15 +67,16 @@ class Feedback:
 
 
 def exercises_of(key: str) -> dict[int, Exercise]:
-    """The exercises of a chapter by number."""
-    return importlib.import_module(f"firsthand.{chapter(key).key}.exercises").EXERCISES
+    """The exercises of a chapter, or of the primer, by number."""
+    name = key if key == PRIMER else chapter(key).key
+    return importlib.import_module(f"firsthand.{name}.exercises").EXERCISES
 
 
 def check(chapter: str, number: int, answer: Any) -> Feedback:
     """Judge an answer; an answer that crashes is reported like any other wrong one.
 
     Args:
-        chapter: key of the chapter, such as "hcvi".
+        chapter: key of the chapter, such as "hcvi", or "primer".
         number: of the exercise.
         answer: what the exercise asks for.
 

@@ -1,0 +1,77 @@
+"""Notation and glossary: no symbol and no term twice, and what they list is what the chapters use."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from firsthand.chapters import chapters, notebook_path
+from tests.book import contract
+
+ROOT = Path(__file__).parents[2]
+EVERYWHERE = "Everywhere"
+
+
+def sections(page: str) -> dict[str, list[str]]:
+    """Symbols by heading; a chapter's heading is its number."""
+    found: dict[str, list[str]] = {}
+    for part in page.split("\n## ")[1:]:
+        heading = part.splitlines()[0]
+        number = re.match(r"Chapter (\d\d):", heading)
+        rows = [line.split("|")[1] for line in part.splitlines() if line.startswith("| $")]
+        found[number[1] if number else heading] = [s for row in rows for s in re.findall(r"\$([^$]+)\$", row)]
+    return found
+
+
+def twice(symbols: dict[str, list[str]]) -> list[str]:
+    """Symbols that have two meanings in one chapter."""
+    shared = symbols.get(EVERYWHERE, [])
+    return [
+        f"{chapter}: {symbol}"
+        for chapter, own in symbols.items()
+        for symbol, count in Counter(own if chapter == EVERYWHERE else own + shared).items()
+        if count > 1
+    ]
+
+
+def terms(page: str) -> list[str]:
+    body = page.split("```{glossary}")[1].split("```")[0]
+    return re.findall(r"^(\S.*)$", body, re.M)
+
+
+def formulas(key: str) -> str:
+    return "\n".join(contract.markdown(contract.read(notebook_path(key))))
+
+
+NOTATION = (ROOT / "book" / "notation.md").read_text(encoding="utf-8")
+GLOSSARY = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
+
+
+def test_no_symbol_has_two_meanings_in_a_chapter():
+    assert twice(sections(NOTATION)) == []
+
+
+def test_a_second_meaning_is_found():
+    row = "| $r$ | another |\n"
+    again = NOTATION.replace("## Chapter 02", f"{row}\n## Chapter 02", 1)
+    assert twice(sections(again)) == ["01: r"]
+    assert twice({EVERYWHERE: ["x"], "03": ["x"]}) == ["03: x"]
+
+
+@pytest.mark.parametrize("key", chapters())
+def test_symbols_of_a_chapter_are_used_in_it(key):
+    symbols = sections(NOTATION)[f"{chapters()[key].number:02d}"]
+    assert symbols
+    source = formulas(key)
+    assert [s for s in symbols if s not in source] == []
+
+
+def test_no_term_is_defined_twice_and_terms_are_in_order():
+    found = [term.lower() for term in terms(GLOSSARY)]
+    assert [term for term, count in Counter(found).items() if count > 1] == []
+    body = GLOSSARY.split("```{glossary}")[1].split("```")[0]
+    first = [entry.strip().splitlines()[0].lower() for entry in body.strip().split("\n\n")]
+    assert first == sorted(first, key=lambda term: term.replace("-", " "))
