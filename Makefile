@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book site test check torture gpu bench pdf lab execute lock clean
+.PHONY: book site test check torture gpu bench pdf offline links lab execute lock clean
 
 book: $(VENV)/.book site
 	@echo
@@ -49,6 +49,13 @@ bench: $(VENV)/.book
 
 pdf: $(VENV)/.test site
 	$(BIN)/python scripts/pdf.py
+
+# The site as one file that opens from a folder, without a server.
+offline: site
+	$(BIN)/python scripts/offline.py
+
+links: $(VENV)/.book
+	$(BIN)/jupyter-book build --builder linkcheck --path-output _build/links .
 
 lab: $(VENV)/.book
 	$(BIN)/jupyter lab --notebook-dir=notebooks

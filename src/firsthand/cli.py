@@ -1,4 +1,4 @@
-"""The command line: `firsthand list | doctor | run | evidence | coursework`.
+"""The command line: `firsthand list | doctor | run | evidence | new | coursework`.
 
 Nothing heavy is imported before it is needed, so that help, lists and refusals are instant. A `UserError` becomes
 one sentence on standard error and exit code 2.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from firsthand import __version__
-from firsthand.chapters import chapter, chapters, notebook_path
+from firsthand.chapters import PACKAGE, chapter, chapters, notebook_path
 from firsthand.errors import UserError
 
 PRESETS = ("smoke", "book", "paper")
@@ -72,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     change.add_argument("--confirm", action="store_true", help="measure a part again after code changed, and say so")
     add.add_argument("--minutes", type=float, default=30.0, help="of --confirm, after which no claim is begun")
     add.set_defaults(do=_evidence)
+
+    add = commands.add_parser("new", help="write a new chapter's first files, a toy that runs, into this clone")
+    add.add_argument("key", metavar="KEY", help="the folder's name, such as hcvi")
+    add.add_argument("--number", type=int, required=True)
+    add.add_argument("--title", required=True, help="as the card shows it")
+    add.set_defaults(do=_new)
 
     add = commands.add_parser("coursework", help="editions for students and instructors, and marks for submissions")
     actions = add.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
@@ -258,6 +264,14 @@ def _run_notebook(arguments: argparse.Namespace) -> int:
             f"Cell {error.exec_count} of {source.name} raised {error.ename}: {error.evalue}; see {arguments.notebook}."
         ) from None
     print(f"Wrote {arguments.notebook}.")
+    return 0
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    from firsthand.scaffold import scaffold
+
+    files, later = scaffold(arguments.key, arguments.number, arguments.title)
+    print(*(f"  {file.relative_to(PACKAGE.parents[1])}" for file in files), later, sep="\n", end="")
     return 0
 
 

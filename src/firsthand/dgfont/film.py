@@ -50,7 +50,7 @@ def style_map(encoder: nn.Module) -> tuple[Tensor, Tensor]:
 def main() -> None:
     """Train and store."""
     torch.set_num_threads(1)
-    begin, glyphs = time.perf_counter(), glyphs_shipped()
+    begin, glyphs = time.process_time(), glyphs_shipped()  # of this thread: other work may run beside it
     model = train(LONGER, glyphs, SEED)
     networks = dict(zip(PARTS, (model.generator, model.encoder), strict=True))
     tensors = {
@@ -77,7 +77,7 @@ def main() -> None:
     losses = model.log["image"]
     card = {
         "command": COMMAND, "seed": SEED, "steps": LONGER.steps,
-        "minutes": round((time.perf_counter() - begin) / 60, 1), "processor": processor(), "threads": 1,
+        "minutes": round((time.process_time() - begin) / 60, 1), "processor": processor(), "threads": 1,
         "licence": "MIT, as the code; learned from the fonts of the data card", "quality": quality,
         "log": [[n, round(sum(losses[n : n + 50]) / 50, 4)] for n in range(0, len(losses), 50)],
     }  # fmt: skip
