@@ -75,7 +75,7 @@ def _ledger_row(env, key: str, row: dict, command: str) -> str:
         values += f"<p>Baseline: {', '.join(map(_value, row['baseline']))}</p>"
     span = "" if row["low"] is None or row["rule"] == "exact" else f"<br>[{_value(row['low'])}, {_value(row['high'])}]"
     verdict = row["verdict"]
-    about = f'<a href="{link}">{key}</a> · <code>{row["id"]}</code> · {about_row(row)}'
+    about = f'<a href="{link}#claim-{row["id"]}">{key}</a> · <code>{row["id"]}</code> · {about_row(row)}'
     return (
         f'<tr id="{key}-{row["id"]}" data-chapter="{key}" data-source="{row["source"]}" data-verdict="{verdict}">'
         f"<td>{html.escape(row['sentence'])}<br><small>{about}</small>"

@@ -170,6 +170,32 @@ def test_code_links_to_the_api_and_back(watched):
     assert page.locator("a[href*='notebooks/01_hcvi']").count() > 5
 
 
+def anchors(path: str) -> set[str]:
+    return set(re.findall(r'\bid="([^"]+)"', (SITE / path).read_text(encoding="utf-8")))
+
+
+def test_rows_equations_and_code_are_linked_both_ways():
+    """Every row of the ledger to its place in its chapter; equations to code, code to equations and to its source."""
+    ledger = (SITE / "book" / "evidence.html").read_text(encoding="utf-8")
+    api = (SITE / "book" / "api.html").read_text(encoding="utf-8")
+    known = {path: anchors(path) for path in [*NOTEBOOKS, "book/api.html"]}
+    rows = re.findall(r'href="\.\./(notebooks/[\w]+\.html)#(claim-[^"]+)"', ledger)
+    assert len(rows) == sum(len(evidence.load(key)["claims"]) for key in chapters())
+    equations = re.findall(r'href="\.\./(notebooks/[\w]+\.html)#(equation-\d+)"', api)
+    code = [
+        ("book/api.html", anchor)
+        for path in NOTEBOOKS
+        for place in re.findall(r'class="fh-code-of">(.*?)</p>', (SITE / path).read_text(encoding="utf-8"))
+        for anchor in re.findall(r'href="\.\./book/api\.html#([^"]+)"', place)
+    ]
+    assert {path for path, _ in equations} == set(NOTEBOOKS)
+    assert len(code) > len(NOTEBOOKS)
+    assert [(path, anchor) for path, anchor in [*rows, *equations, *code] if anchor not in known[path]] == []
+    sources = re.findall(r'href="\.\./(_modules/[\w/]+\.html)#', api)
+    assert len(sources) > 100
+    assert [path for path in set(sources) if not (SITE / path).is_file()] == []
+
+
 def test_no_inline_script_is_left():
     runs = ("", "text/javascript", "module")
     for path in PAGES:
