@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
+import json
 from collections import Counter
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
-from firsthand.chapters import Chapter, chapters
+from firsthand.chapters import PACKAGE, Chapter, chapters
 from firsthand.kit import evidence
 from firsthand.kit.claims import VERDICTS
 
@@ -95,6 +96,26 @@ class Short(Directive):
         ]
 
 
+class RunStatus(Directive):
+    """Seconds, memory, processor and versions of every notebook's last run, from evidence/runs.json."""
+
+    COLUMNS = ("seconds", "megabytes", "day", "processor", "python", "torch", "numpy")
+
+    def run(self) -> list[nodes.Node]:
+        runs = json.loads((PACKAGE / "evidence" / "runs.json").read_text(encoding="utf-8"))
+        names = {key: _link(c, _name(c)) for key, c in chapters().items()}
+        names = {"before_you_start": '<a href="../notebooks/00_before_you_start.html">Before you start</a>'} | names
+        lines = []
+        for key, name in names.items():
+            values = (html.escape(str(runs.get(key, {}).get(column, "–"))) for column in self.COLUMNS)
+            lines.append(f"<tr><th>{name}</th>{''.join(f'<td>{value}</td>' for value in values)}</tr>")
+        head = "".join(f"<th>{name}</th>" for name in ("Page", *self.COLUMNS))
+        table = f'<table class="fh-summary"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+        frame = 'class="fh-ledger-short" tabindex="0" role="region" aria-label="Run status"'
+        return [nodes.raw("", f"<div {frame}>{table}</div>", format="html")]
+
+
 def setup(app) -> dict:
+    app.add_directive("run-status", RunStatus)
     app.add_directive("ledger-in-short", Short)
     return {"parallel_read_safe": True, "version": "1"}
