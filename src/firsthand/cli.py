@@ -256,6 +256,10 @@ def _run_notebook(arguments: argparse.Namespace) -> int:
         raise UserError("--data cannot be combined with --notebook; set it in the notebook's parameters cell.")
     import papermill
 
+    from firsthand.kit.notebooks import chapter_notebook
+
+    chapter_notebook(arguments.chapter)
+
     parameters = {"preset": arguments.preset, "seed": arguments.seed, "device": arguments.device}
     try:
         papermill.execute_notebook(source, arguments.notebook, parameters, cwd=source.parent, progress_bar=False)

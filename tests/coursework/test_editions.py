@@ -30,7 +30,7 @@ def test_students_see_neither_answers_nor_hidden_tests(key: str) -> None:
     text = _code(student)
     page = [
         line
-        for cell in editions.source_notebook(key).cells
+        for cell in editions.chapter_notebook(key).cells
         if not any(tag.startswith(("solution", "hidden")) for tag in editions.tags(cell))
         for line in cell.source.splitlines()
     ]
@@ -60,7 +60,7 @@ def test_instructors_get_points_for_every_exercise(key: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("key", KEYS)
 def test_solutions_pass_hidden_tests_that_draw_their_own_data_and_stubs_do_not(key: str) -> None:
     """With nothing but the set-up cell and the exercise cells, as the grader runs them."""
-    book = editions.source_notebook(key)
+    book = editions.chapter_notebook(key)
     solved, empty = Cells(), Cells()
     for cells in (solved, empty):
         cells.run(editions.setup_of(book), "set-up")
@@ -92,7 +92,7 @@ def test_both_editions_are_written(tmp_path: Path) -> None:
 
 
 def test_a_missing_cell_is_named() -> None:
-    book = editions.source_notebook("hcvi")
+    book = editions.chapter_notebook("hcvi")
     book.cells = [cell for cell in book.cells if "hidden-2" not in editions.tags(cell)]
     with pytest.raises(UserError, match="exactly one cell tagged hidden-2; there are 0"):
         editions.tasks("hcvi", book)

@@ -19,7 +19,7 @@ def _kinds(key: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_deck_shows_every_section_figure_and_exercise_and_no_solution(key: str) -> None:
-    book = editions.source_notebook(key)
+    book = editions.chapter_notebook(key)
     shown = _kinds(key)
     titles = [source.splitlines()[0] for kind, source in shown if kind == "slide"]
     assert titles[0] == f"# {chapters()[key].title}"

@@ -149,3 +149,28 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     assert error.splitlines()[-1] == "Stopped; the same command goes on where it was."
     assert "Traceback" not in error
     assert 0 < len(load_tensors(tmp_path / "run.safetensors")[1]["losses"]) < 80
+
+
+@pytest.mark.parametrize("kind", ["truncated", "foreign", "no text", "another key"])
+@pytest.mark.parametrize(
+    "command", [["run", "hcvi", "--notebook", "{}/out.ipynb"], ["coursework", "build", "hcvi", "--to", "{}/made"],
+                ["coursework", "slides", "hcvi", "--to", "{}/decks"]],
+    ids=["run", "editions", "slides"],
+)  # fmt: skip
+def test_a_damaged_notebook_is_named(kind, command, tmp_path, monkeypatch, capsys):
+    from firsthand.cli import main
+    from firsthand.kit import notebooks
+
+    whole = notebooks.notebook_path("hcvi").read_bytes()
+    spoiled = tmp_path / "01_hcvi.ipynb"
+    content = {"truncated": whole[: len(whole) // 2], "foreign": b"[1, 2]", "no text": b"\xff\xfe\x00"}
+    spoiled.write_bytes(content.get(kind, whole.replace(b'"cell_type"', b'"cel_type"')))
+    monkeypatch.setattr(notebooks, "notebook_path", lambda key: spoiled)
+    if command[0] == "run":
+        monkeypatch.setattr("firsthand.cli.notebook_path", lambda key: spoiled)
+    assert main([word.format(tmp_path) for word in command]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("01_hcvi.ipynb is no notebook: ")
+    assert said.endswith("`git checkout notebooks/01_hcvi.ipynb` brings the book's own back.")
+    assert "\n" not in said
+    assert {f.name for f in tmp_path.rglob("*") if f.is_file()} == {"01_hcvi.ipynb"}

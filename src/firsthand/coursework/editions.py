@@ -16,9 +16,10 @@ from typing import Any
 
 import nbformat
 
-from firsthand.chapters import chapter, chapters, notebook_path
+from firsthand.chapters import chapter, chapters
 from firsthand.errors import UserError
 from firsthand.kit.exercises import exercises_of
+from firsthand.kit.notebooks import chapter_notebook
 
 SETUP = "exercise-setup"  # of further cells that exercises need
 SKIPPED = "skip-execution"  # nbclient's tag: nbgrader's runs go past such cells
@@ -53,11 +54,6 @@ def tags(cell: Any) -> list[str]:
     return list(cell.metadata.get("tags", []))
 
 
-def source_notebook(key: str) -> nbformat.NotebookNode:
-    """A chapter's notebook."""
-    return nbformat.read(notebook_path(key), as_version=4)
-
-
 def _only(book: nbformat.NotebookNode, tag: str) -> str:
     found = [cell.source for cell in book.cells if tag in tags(cell)]
     if len(found) != 1:
@@ -85,7 +81,7 @@ def tasks(key: str, book: nbformat.NotebookNode | None = None) -> list[Task]:
     Raises:
         UserError: a cell is missing, or a hidden test does not call what it defines.
     """
-    book = source_notebook(key) if book is None else book
+    book = chapter_notebook(key) if book is None else book
     found = []
     for number, exercise in exercises_of(key).items():
         stub, solution, hidden = (_only(book, f"{part}-{number}") for part in ("exercise", "solution", "hidden"))
@@ -166,7 +162,7 @@ def _notebook(book: nbformat.NotebookNode, cells: list[nbformat.NotebookNode]) -
 
 def student_edition(key: str) -> nbformat.NotebookNode:
     """A chapter without solutions, without answers in outputs, without hidden tests."""
-    book = source_notebook(key)
+    book = chapter_notebook(key)
     cells = _without_answers(key, book)
     for cell in cells:
         number = next((tag for tag in tags(cell) if tag.startswith("exercise-") and tag != SETUP), None)
@@ -190,7 +186,7 @@ def instructor_edition(key: str, seed: int | None = None) -> nbformat.NotebookNo
         key: chapter.
         seed: of the hidden tests' data; None: drawn.
     """
-    book = source_notebook(key)
+    book = chapter_notebook(key)
     secret = secrets.randbelow(2**31) if seed is None else seed
     known = {f"exercise-{task.number}": task for task in tasks(key, book)}
     needed = {cell.id for cell in setup_cells(book)}

@@ -21,14 +21,15 @@ from typing import Any
 import nbformat
 
 from firsthand.coursework.editions import BEGIN_HIDDEN, END_HIDDEN
-from firsthand.coursework.reports import Mark, Report, feedback_page, shown, table
+from firsthand.coursework.reports import Mark, Report, feedback_page, table
 from firsthand.coursework.sandbox import OUT_OF_TIME, Limits, RemoteFunction, Room, Stopped, need_sandbox
 from firsthand.coursework.wire import WireError, unpack
 from firsthand.coursework.worker import Cells
 from firsthand.errors import UserError
+from firsthand.kit.notebooks import LARGEST, read_notebook, shown
 from firsthand.kit.results import write_atomically
 
-LARGEST, CELLS, LONGEST = 20_000_000, 2_000, 100_000  # bytes and cells of a submission, characters of an answer
+LONGEST = 100_000  # characters of an answer
 FORBIDDEN = re.compile(r"^# without: (\S+)", re.M)  # in a hidden test: what an answer must not name
 RESULTS, TABLE, PAGES = ".marks", "marks.csv", "feedback"
 
@@ -80,26 +81,6 @@ class Edition:
         if found is None or not found.tests:
             raise UserError(f"{file.name} is no instructor's edition; `firsthand coursework build` makes one.")
         return found
-
-
-def read_notebook(file: Path) -> nbformat.NotebookNode:
-    """A notebook that may be anything.
-
-    Raises:
-        UserError: it is too large, or no notebook.
-    """
-    if file.stat().st_size > LARGEST:
-        raise UserError(f"{file.name} has more than {LARGEST // 1_000_000} MB.")
-    try:
-        book = nbformat.reads(file.read_text(encoding="utf-8"), as_version=4)
-        nbformat.validate(book)
-        cells = [(cell.cell_type, cell.source) for cell in book.cells]
-    except Exception as error:  # a file that may be anything breaks a reader in many ways
-        words = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{shown(file.name)} is no notebook: {words[:100]}.") from None
-    if len(cells) > CELLS:
-        raise UserError(f"{shown(file.name)} has more than {CELLS} cells.")
-    return book
 
 
 # ------------------------------------------------------------------------------------------------ answers

@@ -8,11 +8,6 @@ import io
 from dataclasses import dataclass, field
 
 
-def shown(text: str, most: int = 120) -> str:
-    """Words that a page, a table and a terminal can show: no control characters, no more than so many."""
-    return "".join(c if c.isprintable() else "?" for c in text[:most].encode("utf-8", "replace").decode())
-
-
 @dataclass
 class Mark:
     """The mark of one exercise: points of how many, and a sentence."""

@@ -17,8 +17,9 @@ from typing import Any
 import nbformat
 
 from firsthand.chapters import PACKAGE, chapter, chapters
-from firsthand.coursework.editions import source_notebook, tags
+from firsthand.coursework.editions import tags
 from firsthand.errors import UserError
+from firsthand.kit.notebooks import chapter_notebook
 
 LIB = PACKAGE.parents[1] / "book" / "_static" / "lib"
 WORDS, TASK = 55, 120  # of a section that stand on its slide, and of an exercise
@@ -82,7 +83,7 @@ def deck(key: str) -> nbformat.NotebookNode:
     made = nbformat.v4.new_notebook()
     made.metadata["title"] = chapter(key).title
     heading, after_exercises = "", False
-    for cell in source_notebook(key).cells:
+    for cell in chapter_notebook(key).cells:
         if cell.cell_type == "markdown":
             for title, body in _sections(cell.source):
                 after_exercises = title.startswith("## Further") or after_exercises
@@ -243,7 +244,7 @@ def _write_figures(key: str, folder: Path) -> None:
     """A chapter's figures as files, and what they say."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"# Figures of {chapter(key).title}", ""]
-    for picture in pictures(source_notebook(key)):
+    for picture in pictures(chapter_notebook(key)):
         (folder / f"{picture.name}.png").write_bytes(picture.data)
         lines.append(f"- `{picture.name}.png`: {picture.caption or picture.alt}")
     (folder / "captions.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
