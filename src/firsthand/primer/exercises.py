@@ -93,7 +93,7 @@ def _interval(answer: Any) -> str:
             "The standard deviation of a sample divides by n - 1.": ends(wide * values.std() / math.sqrt(n)),
         }  # fmt: skip
         compare(found, ends(wide * sem), slips, "Mean, minus and plus t times the standard error of the mean.")
-    return "This is what stands in brackets in every table of this book."
+    return "This stands in brackets where a row has fewer than twenty seeds; from twenty on it is a bootstrap interval."
 
 
 def _verdict(answer: Any) -> str:
