@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import replace
 
 import pytest
+import torch
 
 from firsthand.chapters import chapters
 from firsthand.errors import UserError
@@ -98,6 +99,13 @@ def test_recomputation_notices_a_changed_value(toy):
     other = {**row, "method": [0.5, 0.51, 0.52, 0.53, 0.54]}
     assert differs(TOY[0], row, 2, other) is None  # as another processor gave it
     assert "stored 0.521" in differs(TOY[0], row, 2, {**other, "method": [0.5, 0.51, 0.519, 0.53, 0.54]})
+
+
+def test_a_cell_is_found_again_on_one_thread(toy):
+    row = evidence.measure("hcvi", progress=False)["claims"][0]
+    threads = replace(TOY[0], measure=lambda seed: (float(torch.get_num_threads()), 0.1))
+    torch.set_num_threads(2)
+    assert "recomputed 1.0" in differs(threads, row, 2)
 
 
 def test_values_of_another_processor_are_of_the_same_code(toy, monkeypatch):

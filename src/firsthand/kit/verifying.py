@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import torch
 
 from firsthand.chapters import PACKAGE
 from firsthand.errors import UserError
@@ -31,6 +32,7 @@ def differs(claim: Claim, row: dict[str, Any], seed: int, other: dict[str, Any] 
         claim: what to measure. row: what is stored of it. seed: which cell.
         other: the row as another kind of processor gave it, from `elsewhere`; its value is as good.
     """
+    torch.set_num_threads(1)  # as evidence is measured
     cell = measure_cell(claim, seed)
     if cell["not_tested"] is not None:
         return None if row["not_tested"] else f"{claim.id}, seed {seed}: {cell['not_tested']}"
