@@ -1,4 +1,4 @@
-"""From an equation to the code that computes it and back, and from a row of the ledger to its place in the chapter.
+"""From an equation to the code that computes it and back, and to a row of evidence from the ledger and from sentences.
 
 A numbered formula of a chapter gets an anchor and, below it, links to the functions whose docstrings say
 "equation (n)"; that phrase in the API links to the formula. Formulas and docstrings are all there is: no list is kept.
@@ -16,7 +16,9 @@ from firsthand.chapters import chapters
 FORMULA = re.compile(r'<div class="math notranslate nohighlight">(.*?)</div>', re.S)
 NUMBER = re.compile(r"\\(?:q?quad|tag)\s*(?:\{(\d+)\}|\((\d+)\))")
 NAMED = re.compile(r"\b([Ee]quations?|[Ii]nequality) ((?:\(\d+\)(?:,| and|,? to)? ?)*\(\d+\))")
-ROW = re.compile(r'<tr data-claim="([^"]+)">')
+ROW = re.compile(r'<tr data-claim="([^"]+)">(.*?<small>)', re.S)
+NAME = re.compile(r'<code[^>]*><span class="pre">([\w-]+)</span></code>')
+ROWS = re.compile(rf"\b[Rr]ows? (?:{NAME.pattern.replace('(', '(?:', 1)}(?:,? and |, )?)+")
 
 
 def numbers(formula: str) -> list[int]:
@@ -87,9 +89,17 @@ def marked(body: str, key: str, known: set[str]) -> str:
         if match[1] in seen:
             return match[0]
         seen.add(match[1])
-        return f'<tr id="claim-{match[1]}" data-claim="{match[1]}">'
+        return f'<tr id="claim-{match[1]}" data-claim="{match[1]}">{match[2]}<code>{match[1]}</code> · '
 
-    return ROW.sub(row, FORMULA.sub(formula, body))
+    with_rows = ROW.sub(row, FORMULA.sub(formula, body))
+    claims = re.findall(r'<tr id="claim-([^"]+)"', with_rows)
+    return ROWS.sub(lambda match: NAME.sub(lambda name: _to_row(name, claims), match[0]), with_rows)
+
+
+def _to_row(name: re.Match[str], claims: list[str]) -> str:
+    """A row's name, or the beginning of several rows' names, linked to the first of them."""
+    first = next((c for c in claims if c == name[1] or c.startswith(name[1] + "-")), None)
+    return name[0] if first is None else f'<a href="#claim-{first}">{name[0]}</a>'
 
 
 def _page(app, pagename, templatename, context, doctree) -> None:

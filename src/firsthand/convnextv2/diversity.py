@@ -12,7 +12,7 @@ from firsthand.convnextv2.model import ConvNeXtV2
 
 
 def feature_diversity(x: Tensor) -> Tensor:
-    """Mean cosine distance between the channels of an image, section 3.2 of the paper, in closed form.
+    """Mean cosine distance between the channels of an image, section 3.2 of the paper, in closed form: equation (3).
 
     D = 1/C^2 sum_ij (1 - cos(X_i, X_j)) / 2 = (1 - ||sum_i u_i||^2 / C^2) / 2 with u_i = X_i / ||X_i||, which takes
     O(HWC) instead of O(HWC^2). 0: all channels are one; 1/2: the most there can be. A channel that is zero

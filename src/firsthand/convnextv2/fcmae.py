@@ -65,7 +65,7 @@ def random_mask(
 
 
 def normalise_patches(patches: Tensor) -> Tensor:
-    """Each patch minus its mean, over its (unbiased) standard deviation: the target of section 3.1."""
+    """Each patch minus its mean, over its (unbiased) standard deviation: the target of equation (2), section 3.1."""
     mean = patches.mean(-1, keepdim=True)
     variance = patches.var(-1, keepdim=True)
     return (patches - mean) / (variance + 1e-6).sqrt()
@@ -112,7 +112,7 @@ class FCMAE(nn.Module):
     def forward(
         self, images: Tensor, mask: Tensor | None = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruct hidden patches.
+        """Reconstruct hidden patches; the loss is equation (2).
 
         Args:
             images: (N, C, H, W), square, a multiple of the patch.

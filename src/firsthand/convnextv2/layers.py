@@ -16,7 +16,7 @@ SMALL_MAP = 64  # sites; on a CPU a convolution on so few is faster as one matri
 
 
 class GRN(nn.Module):
-    """Global response normalisation, section 3.2 of the paper: channels compete through their norms.
+    """Global response normalisation, section 3.2 of the paper: channels compete through their norms, equation (1).
 
     G_i = ||X_i||_2 over the sites, N_i = G_i / (mean_j G_j + eps), output = X_i + gamma_i X_i N_i + beta_i.
 

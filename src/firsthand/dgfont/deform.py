@@ -30,7 +30,7 @@ def deform_conv2d(
     dilation: int | tuple[int, int] = 1,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Convolution whose taps are moved; the semantics of `torchvision.ops.deform_conv2d` with one group.
+    """Convolution whose taps are moved, equation (1); the semantics of `torchvision.ops.deform_conv2d` with one group.
 
     Args:
         x: (B, C, H, W).
@@ -137,7 +137,7 @@ class Attention(nn.Module):
 
 
 class Skip(nn.Module):
-    """Feature deformation skip connection, FDSC: content features, moved to where the style wants them.
+    """Feature deformation skip connection, FDSC, equation (2): content features, moved to where the style wants them.
 
     Args:
         channels: of both maps.

@@ -25,7 +25,8 @@ FONTS = {  # styles that the figures offer, by their number in the set; those fr
 }  # fmt: skip
 PAIRS = {"thin to black": (33, 32), "Ming to comic": (2, 21), "brush to oblique": (13, 34)}
 ASKED = "父"  # the character in which moves are shown; kept as well
-SPREAD = (0.0, 0.5, 1.0, 2.0)  # by which moves are multiplied
+MOVED = ("brush", "Ming", "bold", "unseen black", "unseen thin", "unseen oblique")  # of the offset explorer
+SPREAD = (0.0, 1.0, 4.0)  # by which moves are multiplied
 BETWEEN = (0.0, 0.25, 0.5, 0.75, 1.0)
 REFERENCES = (1, 4, 16)
 
@@ -150,12 +151,12 @@ def render_moves(style: str, moves_times: float) -> tuple[Figure, str]:
     """The offset explorer: where each part of the result was read in the content.
 
     Args:
-        style: of FONTS. moves_times: of SPREAD, by which moves are multiplied.
+        style: of MOVED. moves_times: of SPREAD, by which moves are multiplied.
     """
     font = FONTS[style]
     field, picture = moves(ASKED, font, moves_times)
     true = shipped().images([font], [shipped().characters.index(ASKED)])[0]
-    fig, axes = plt.subplots(1, 3, figsize=(10.2, 3.6))
+    fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.6))
     _show(axes[0], _row(content_of(ASKED)))
     axes[0].set_title("read here")
     y, x = np.meshgrid(np.arange(1, 32, 2), np.arange(1, 32, 2), indexing="ij")
@@ -183,8 +184,8 @@ def render_between(pair: str, way: float, references: int) -> tuple[Figure, str]
     """
     first, second = PAIRS[pair]
     code = torch.lerp(film.code_of(first, references), film.code_of(second, references), way)
-    made = film.shipped_model().paint(content_of(HERO[:4]), code)
-    fig, axes = plt.subplots(3, 1, figsize=(6.0, 4.9))
+    made = film.shipped_model().paint(content_of(HERO[:3]), code)
+    fig, axes = plt.subplots(3, 1, figsize=(3.0, 2.8))
     for ax, glyphs, name in zip(
         axes, (_true(first), made, _true(second)), ("true, from", "made", "true, to"), strict=True
     ):
@@ -194,7 +195,7 @@ def render_between(pair: str, way: float, references: int) -> tuple[Figure, str]
 
 
 def _true(font: int) -> Tensor:
-    return shipped().images([font], [shipped().characters.index(c) for c in HERO[:4]])[0]
+    return shipped().images([font], [shipped().characters.index(c) for c in HERO[:3]])[0]
 
 
 def render_map(contrastive_loss: str, style: str) -> tuple[Figure, str]:
@@ -244,7 +245,7 @@ def draw_references(ax: plt.Axes) -> None:
 
 
 __all__ = [
-    "ASKED", "BETWEEN", "FONTS", "HERO", "PAIRS", "REFERENCES", "SPREAD", "content_of", "desk", "draw_hero",
+    "ASKED", "BETWEEN", "FONTS", "HERO", "MOVED", "PAIRS", "REFERENCES", "SPREAD", "content_of", "desk", "draw_hero",
     "draw_kinds", "draw_references", "draw_sheet", "moves", "render_between", "render_map", "render_moves", "restyled",
     "turned_by", "write", "written",
 ]  # fmt: skip

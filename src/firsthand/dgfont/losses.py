@@ -35,7 +35,10 @@ def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
 
 
 def offset_loss(offsets: Sequence[Tensor]) -> Tensor:
-    """Half the sum over skip connections of the mean length, in pixels and per axis, of their moves."""
+    """Half the sum over skip connections of the mean length, in pixels and per axis, of their moves.
+
+    A term of equation (3).
+    """
     if not offsets:
         return torch.zeros(())
     return torch.stack([offset.abs().mean() for offset in offsets]).sum() / 2
@@ -44,7 +47,7 @@ def offset_loss(offsets: Sequence[Tensor]) -> Tensor:
 def info_nce(
     query: Tensor, positive: Tensor, negatives: Tensor, *, temperature: float = 0.07, exclude: Tensor | None = None
 ) -> Tensor:
-    """Minus the log probability of a query's positive among it and the negatives. Codes are taken as they are.
+    """Minus the log probability of a query's positive among it and the negatives, equation (4), of codes as they are.
 
     Args:
         query, positive: (B, D). negatives: (K, D). temperature: divides products.
@@ -85,7 +88,7 @@ class Queue:
 
 
 def style_loss(query: Tensor, key: Tensor, fonts: Tensor, queue: Queue, *, mode: str) -> Tensor:
-    """Contrastive loss of codes, normalised for it, with keys of an averaged encoder; mean over the batch.
+    """Contrastive loss, equation (4), of normalised codes with keys of an averaged encoder; mean over the batch.
 
     Args:
         query: (B, D). key: (B, D), positives in the same order. fonts: (B,). queue: negatives.

@@ -236,7 +236,7 @@ class Trainer:
         self.queue, self.done, self.ages = copy.deepcopy(other.queue), other.done, list(other.ages)
 
     def step(self, number: int, sampler: Sampler, generator: torch.Generator) -> dict[str, float]:
-        """One step; returns its losses."""
+        """One step on equation (3); returns its losses."""
         recipe = self.recipe
         rates = recipe.lr, recipe.lr, recipe.judge_lr
         for optimizer, rate in zip(self.optimizers, rates, strict=True):
@@ -358,7 +358,7 @@ def train(
     recipe: Recipe, glyphs: Glyphs, seed: int, *, device: torch.device | str = "cpu", checkpoint: Path | None = None,
     begin: Trainer | None = None, note: Callable[[int, Trainer], None] | None = None, accelerator: Any = None,
 ) -> Model:  # fmt: skip
-    """Train from scratch, or from a checkpoint that is there, or on from where another run was.
+    """Train by equation (3), from scratch, from a checkpoint that is there, or on from where another run was.
 
     Args:
         recipe: how. glyphs: what on, their seen fonts and characters. seed: of weights and batches. device: where.

@@ -242,7 +242,7 @@ def coverage(found: Counts, *, independent: bool = False, views: int = 2) -> flo
 
 
 def covariance(found: Counts) -> float:
-    """Covariance of "hidden in view 1" and "hidden in view 2" of one cell, for two disjoint views.
+    """Covariance of "hidden in view 1" and "hidden in view 2" of one cell, for two disjoint views: equation (2).
 
     (n_m - n_e) / L - (n_m / L)^2, with n_e = union - n_m cells hidden in view 2 only; ours.
     """
@@ -256,7 +256,8 @@ def variance_ratio(found: Counts) -> float:
     """Variance of the two-view estimate of an image's mean loss, disjoint over independent masks; ours.
 
     For losses of tokens that do not depend on the mask. The sum over two views is c_l = 0, 1 or 2 times each loss;
-    c is exchangeable with a fixed total, so both variances are proportional to the variance of one c_l.
+    c is exchangeable with a fixed total, so both variances are proportional to the variance of one c_l,
+    equation (2).
     """
     share = found.hidden / found.cells
     alone = 2 * share * (1 - share)

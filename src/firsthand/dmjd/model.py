@@ -24,7 +24,7 @@ TARGETS = ("hog", "pixels")
 
 
 def hidden_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error over hidden tokens.
+    """Mean squared error over hidden tokens, the first term of equation (1).
 
     Args:
         prediction, target: (N, L, D).
@@ -38,6 +38,8 @@ def visible_loss(
     prediction: Tensor, target: Tensor, visible_ids: Tensor, *, beta: float = 2.0, pairing: str = "aligned"
 ) -> Tensor:
     """Mean smooth L1 error over visible tokens: d^2 / (2 beta) below beta, the magnitude of d minus beta / 2 beyond.
+
+    The second term of equation (1).
 
     Args:
         prediction: (N, V, D), in the order of `visible_ids`.
@@ -192,7 +194,7 @@ class DMJD(nn.Module):
         generator: torch.Generator | None = None,
         ids: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a batch.
+        """The loss of a batch, equation (1).
 
         Args:
             images: (B, C, H, W) bytes, or floats in [0, 1], which are rounded to bytes: HOG is taken of bytes.

@@ -91,7 +91,7 @@ class Rivals:
     distance: list[float] = field(default_factory=list)
 
     def train_critic(self, source: Tensor, target: Tensor, generator: torch.Generator) -> None:
-        """Some steps of the critic on features that are not trained."""
+        """Some steps of the critic that raise equation (3), on features that are not trained."""
         for _ in range(CRITIC_STEPS):
             gap = self.critic(source).mean() - self.critic(target).mean()
             loss = PENALTY * gradient_penalty(self.critic, source, target, generator) - gap

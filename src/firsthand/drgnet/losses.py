@@ -57,7 +57,10 @@ def entropy(probability: Tensor, where: Tensor | None = None) -> Tensor:
 
 
 def gradient_penalty(critic: nn.Module, source: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
-    """Mean squared distance of the slope's length from 1, at random points between both features (N, d)."""
+    """Mean squared distance of the slope's length from 1, at random points between both features (N, d).
+
+    The last term of equation (3), without its factor.
+    """
     share = torch.rand(len(source), 1, generator=generator, device="cpu").to(source)
     between = (share * source + (1 - share) * target).detach().requires_grad_()
     slope = torch.autograd.grad(critic(between).sum(), between, create_graph=True)[0]

@@ -78,7 +78,7 @@ class UNet(nn.Module):
 
 
 def gated_attention(low: Tensor, context: Tensor) -> Tensor:
-    """Where a context finds its like: A = sigmoid(sum_c low_c context_c / sqrt(C)).
+    """Where a context finds its like, equation (1): A = sigmoid(sum_c low_c context_c / sqrt(C)).
 
     Args:
         low: (N, C, H, W), evidence with its place.
@@ -176,7 +176,7 @@ class Grader(nn.Module):
         return low
 
     def forward(self, images: Tensor, lesions: Tensor, low: Tensor | None = None) -> Grading:
-        """Grade pictures.
+        """Grade pictures, with the gate of equation (1) and the lesions' shares of equation (2).
 
         Args:
             images: (N, 3, h, w) in [0, 1], sides a multiple of 32. lesions: probabilities (N, 4, h, w).
@@ -196,7 +196,7 @@ class Grader(nn.Module):
         return Grading(self.head(pooled), gate, shares, high)
 
     def _by_lesion(self, high: Tensor, lesions: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """beta (N, 4), and the features of all lesions weighted by it (N, c)."""
+        """beta (N, 4) of equation (2), and the features of all lesions weighted by it (N, c)."""
         small = F.adaptive_max_pool2d(lesions, high.shape[-2:])  # a lesion is smaller than a cell: its peak counts
         peak = small.amax((2, 3))
         within = torch.einsum("nchw,nkhw->nkc", high, small) / small.sum((2, 3)).clamp_min(1e-3).unsqueeze(-1)

@@ -98,7 +98,7 @@ class Client:
         self.rounds = 0
 
     def fit(self, state: np.ndarray, epochs: int, *, proximal: float = 0.0, start_loss: bool = False) -> Fit:
-        """Train from a global state; `proximal` is FedProx's mu."""
+        """Train from a global state and tell the update, equation (1); `proximal` is FedProx's mu."""
         set_state(self.model, state)
         before = evaluate(self.model, self.x, self.y, self.task.loss, self.task.right)[0] if start_loss else np.nan
         self.model.train()
@@ -208,7 +208,7 @@ def combine_round(
     state: np.ndarray, fits: Sequence[Fit], strategy: Strategy, validation: tuple[np.ndarray, np.ndarray] | None = None,
     *, slices: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
-    """The server's part of a round.
+    """The server's part of a round, with FedBoosting equation (2).
 
     Args:
         state: global (P,).

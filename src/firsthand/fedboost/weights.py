@@ -34,7 +34,7 @@ def _checked(values: ArrayLike, name: str, clients: int | None = None) -> np.nda
 def boosting_weights(
     train: ArrayLike, validation: ArrayLike, *, metric: Metric = "loss", floor: float = 0.0
 ) -> np.ndarray:
-    """FedBoosting's weights of a round.
+    """FedBoosting's weights of a round, equation (2).
 
     "loss" (released code): p_i in proportion to 1 / (T_i Vbar_i). "accuracy" (released code): p_i in proportion to
     T_i Vbar_i of accuracies. "softmax": softmax(softmax(T)_i sum_j V_ij) of accuracies; it stands for a formula that
@@ -69,7 +69,7 @@ def boosting_weights(
 
 
 def slice_weights(p: ArrayLike, slices: int = SLICES, *, rounding: Rounding = "published") -> np.ndarray:
-    """Weights as whole numbers of slices, which is all that encrypted numbers can be multiplied by.
+    """Weights as whole numbers of slices, all that encrypted numbers can be multiplied by: S times equation (3).
 
     Args:
         p: (N,), sum 1.
@@ -94,7 +94,7 @@ def slice_weights(p: ArrayLike, slices: int = SLICES, *, rounding: Rounding = "p
 
 
 def aggregate(updates: ArrayLike, p: ArrayLike) -> np.ndarray:
-    """The weighted sum of updates, sum_i p_i u_i (P,): the new global model is the old one minus this.
+    """The weighted sum of updates, sum_i p_i u_i (P,): the new global model is the old one minus this, equation (2).
 
     Args:
         updates: (N, P).
@@ -107,7 +107,7 @@ def aggregate(updates: ArrayLike, p: ArrayLike) -> np.ndarray:
 
 
 def mixing_matrix(clients: int, *, keep: float = KEEP, slices: int | None = None) -> np.ndarray:
-    """The matrix (N, N) of the protocol's mixtures: `keep` on the diagonal, the rest shared among the others.
+    """The matrix (N, N) of the mixtures, equation (4): `keep` on the diagonal, the rest shared among the others.
 
     Args:
         clients: N, at least two.
@@ -125,7 +125,7 @@ def mixing_matrix(clients: int, *, keep: float = KEEP, slices: int | None = None
 
 
 def mix(updates: ArrayLike, *, keep: float = KEEP, slices: int | None = None) -> np.ndarray:
-    """Every client's mixture (N, P), which is what the others are given to validate."""
+    """Every client's mixture (N, P), equation (4), which is what the others are given to validate."""
     u = np.asarray(updates, dtype=float)
     return mixing_matrix(len(u), keep=keep, slices=slices) @ u
 

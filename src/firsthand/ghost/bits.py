@@ -59,7 +59,7 @@ def _plus_plus(values: np.ndarray, counts: np.ndarray, centres: int, rng: np.ran
 def kmeans_errors(
     weights: nn.Module | Mapping[str, Tensor], *, minimum: int = 2, maximum: int = 8, seed: int = 0
 ) -> dict[str, list[float]]:
-    """10 ** 6 times the k-means error of every layer with 2 ** n centres, n from `minimum` to below `maximum`."""
+    """d of equation (2) for every layer: 10 ** 6 times the error of 2 ** n centres, `minimum` <= n < `maximum`."""
     if isinstance(weights, nn.Module):
         weights = {name: module.weight for name, module in convolutions(weights).items()}
     found = {}
@@ -70,7 +70,7 @@ def kmeans_errors(
 
 
 def bits_within(errors: Mapping[str, Sequence[float]], threshold: float, *, minimum: int = 2) -> dict[str, int]:
-    """The fewest bits whose error lies below a threshold, from `kmeans_errors`."""
+    """B of equation (2): the fewest bits whose error lies below a threshold, from `kmeans_errors`."""
     return {
         name: minimum + next((k for k, error in enumerate(row) if error < threshold), len(row))
         for name, row in errors.items()
@@ -85,7 +85,7 @@ def allocate_bits(
     maximum: int = 8,
     seed: int = 0,
 ) -> dict[str, int]:
-    """Hybrid quantisation's bits: the fewest n with 10 ** 6 times the k-means error below the threshold.
+    """Hybrid quantisation's bits, equation (2): the fewest n with 10 ** 6 times the k-means error below the threshold.
 
     Args:
         weights: a detector, of which every convolution outside the heads counts; or tensors by name.
@@ -101,7 +101,7 @@ def allocate_bits(
 
 
 def bits_closed_form(sigma: float, *, threshold: float = 0.1, minimum: int = 2, maximum: int = 8) -> int:
-    """Ours: the bits that Panter and Dite's law gives for Gaussian weights of deviation sigma.
+    """Ours, equation (4): the bits that Panter and Dite's law gives for Gaussian weights of deviation sigma.
 
     The error of 2 ** n centres is about sqrt(3) pi / 2 * sigma ** 2 / 4 ** n: one more bit each time sigma doubles.
     """

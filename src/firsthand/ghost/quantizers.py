@@ -30,9 +30,9 @@ def round_through(x: Tensor) -> Tensor:
 
 
 def quantize_weight(w: Tensor, bits: int) -> Tensor:
-    """DoReFa's weights (arXiv 1606.06160): tanh, scaled to [-1, 1], rounded to 2 ** bits levels, none of them 0.
+    """DoReFa's weights, equation (1): tanh, scaled to [-1, 1], rounded to 2 ** bits levels, none of them 0.
 
-    The largest magnitude is not put back: batch norm after the convolution takes up the scale.
+    From arXiv 1606.06160. The largest magnitude is not put back: batch norm after the convolution takes up the scale.
 
     Args:
         w: any shape.
@@ -50,7 +50,7 @@ def quantize_weight(w: Tensor, bits: int) -> Tensor:
 
 
 def quantize_activation(a: Tensor, bits: int) -> Tensor:
-    """DoReFa's activations: clipped to [0, 1] and rounded to 2 ** bits levels.
+    """DoReFa's activations, equation (1): clipped to [0, 1] and rounded to 2 ** bits levels.
 
     The gradient is 1 inside (0, 1), and 0 at and beyond the borders.
 

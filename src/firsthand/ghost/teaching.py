@@ -25,7 +25,7 @@ def energy(maps: Tensor) -> Tensor:
 
 
 def lesson(student: Tensor, teacher: Tensor) -> Tensor:
-    """A layer's lesson: squared distance of energies over the number of sites, (N,)."""
+    """A layer's lesson, a term of equation (3): squared distance of energies over the number of sites, (N,)."""
     distance = energy(student) - energy(teacher)
     return distance.square().mean(1)
 
@@ -72,7 +72,7 @@ class OneToOneTeacher(nn.Module):
         return torch.stack(found, 1)
 
     def switches(self, logits: Tensor, noise: Tensor | torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Open or not (N, L) in {0, 1} with the gradient of the soft value, and that value.
+        """Open or not (N, L) in {0, 1} with the gradient of the soft value, and that value; m of equation (3).
 
         noise: (N, L) in [0, 1), or where it is drawn from.
         """
@@ -92,7 +92,7 @@ class OneToOneTeacher(nn.Module):
         teacher_maps: Sequence[Tensor],
         noise: Tensor | torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The loss, and which switches were open (N, L).
+        """The loss, the last sum of equation (3), and which switches were open (N, L).
 
         Args:
             student_maps, teacher_maps: layers in the same order and of the same shapes.

@@ -147,7 +147,7 @@ def train_detector(
     gate: OneToOneTeacher | None = None, strength: float = 0.0, accelerator: Any = None, progress: bool = False,
     **checkpoints: Any,
 ) -> tuple[Detector, Trace]:  # fmt: skip
-    """Train in place, perhaps taught; return the average of its weights, in evaluation mode, and a trace.
+    """Train in place, perhaps taught by equation (3); return the averaged weights, in evaluation mode, and a trace.
 
     Batch norm of the average is measured anew: averaged weights are rounded to other levels than those it followed.
 

@@ -75,7 +75,7 @@ class _Task:
         return guessed if self.labels is None else F.one_hot(self.labels, self.classes).to(guessed.dtype)
 
     def distance(self, images: Tensor, labels: Tensor) -> Tensor:
-        """The terms of equation (3) that compare gradients."""
+        """The terms of equation (2) that compare gradients."""
         fake = self.gradient_of(images, labels, True)
         squares, norm = gradient_distance(fake, self.gradient)
         parts = {"squares": squares, "norm": norm}
@@ -84,7 +84,7 @@ class _Task:
         return torch.stack([parts[name] for name in self.terms]).sum()
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Equation (3)."""
+        """Equation (2)."""
         return self.distance(images, labels) + self.tv_weight * total_variation(images)
 
 
@@ -104,7 +104,7 @@ def attack(
     progress: bool = False,
     terms: tuple[str, ...] = ("squares", "norm"),
 ) -> Reconstruction:
-    """Recover images and labels from one shared gradient.
+    """Recover images and labels from one shared gradient; GRNN minimises equation (2).
 
     Args:
         model: the victim; its parameters are known to the attacker. It stays as it is, `.grad` and buffers included.

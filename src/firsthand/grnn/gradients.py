@@ -60,7 +60,7 @@ def shared_gradient(model: nn.Module, x: Tensor, y: Tensor, *, create_graph: boo
 def gradient_distance(fake: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of squared differences, and their Euclidean norm, which the paper calls a Wasserstein distance.
 
-    Both enter the loss with weight 1: the norm keeps the slope from vanishing near the solution.
+    Both enter the loss, equation (2), with weight 1: the norm keeps the slope from vanishing near the solution.
 
     Args:
         fake, true: (P,).
@@ -77,6 +77,8 @@ def wasserstein(fake: Tensor, true: Tensor) -> Tensor:
 
 def total_variation(images: Tensor) -> Tensor:
     """Squared total variation, the brief form of the released code: 2/B (vertical / (c (s-1) s) + horizontal / …).
+
+    TV of equation (2).
 
     Args:
         images: (B, c, s, s).
@@ -104,7 +106,7 @@ def split_gradient(model: nn.Module, gradient: Tensor) -> dict[str, Tensor]:
 
 
 def last_bias_gradient(model: nn.Module, gradient: Tensor, num_classes: int) -> Tensor:
-    """The (C,) gradient of the classifier's bias: mean softmax minus label frequencies.
+    """The (C,) gradient of the classifier's bias, equation (3): mean softmax minus label frequencies.
 
     Raises:
         ValueError: the last parameter is not a vector of C numbers.
@@ -120,8 +122,8 @@ def last_bias_gradient(model: nn.Module, gradient: Tensor, num_classes: int) -> 
 def labels_from_bias(bias_gradient: Tensor, batch: int) -> Tensor:
     """Labels of a batch from the last bias's gradient: the most negative entry, then again with 1/B given back.
 
-    Exact for one example, where only the true class is negative (iDLG); a heuristic for more, as softmax values of
-    an untrained model blur the counts.
+    Exact for one example, where by equation (3) only the true class is negative (iDLG); a heuristic for more, as
+    softmax values of an untrained model blur the counts.
 
     Args:
         bias_gradient: (C,).

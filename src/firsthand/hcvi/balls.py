@@ -24,7 +24,7 @@ Array = Any  # a NumPy array or a torch tensor, as the caller gave it
 
 @dataclass(frozen=True)
 class Balls:
-    """The kept hyper-balls of a data set, in the order of their first point.
+    """The kept hyper-balls of a data set, in the order of their first point, with what equation (1) says of them.
 
     Attributes:
         centers: (M, d) mean of each ball's points, in scaled coordinates.
@@ -73,7 +73,7 @@ class Group:
 
 
 def distribution_measure(counts: Tensor, mean_radii: Tensor) -> Tensor:
-    """DM of a ball: its average radius; 1 for one or two points, 0 for none (the group's code).
+    """DM of a ball, equation (1): its average radius; 1 for one or two points, 0 for none (the group's code).
 
     Smaller is better. The constant 1 keeps balls from crumbling as long as average radii stay below 1, which data
     scaled to [0, 1] do in a few features but need not in many.
@@ -143,7 +143,7 @@ def _halve(parents: Group) -> Group:
 
 
 def improves(parents: Group, children: Group) -> Tensor:
-    """(M,) where the children's size-weighted DM is below the parent's: the quality rule of phase 1."""
+    """(M,) where the children's size-weighted DM is below the parent's: the quality rule of phase 1, inequality (2)."""
     dm = distribution_measure(children.counts, children.mean_radii).view(-1, 2)
     share = children.counts.view(-1, 2) / parents.counts[:, None].to(dm.dtype)
     return (share * dm).sum(1) < distribution_measure(parents.counts, parents.mean_radii)

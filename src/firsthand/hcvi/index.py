@@ -110,7 +110,7 @@ def _mean_ratio(com: np.ndarray, sep: np.ndarray) -> float:
 
 
 def com_and_sep(centers: Array, labels: Array) -> tuple[np.ndarray, np.ndarray]:
-    """Compactness and separation (k,) of every cluster of balls, in the order of the sorted labels.
+    """Compactness and separation (k,) of every cluster of balls, equation (3), in the order of the sorted labels.
 
     com is the longest edge of the cluster's own minimum spanning tree (0 for a single ball); sep is the
     shortest distance from one of its balls to a ball outside (infinite if there is none outside).
@@ -131,7 +131,7 @@ def com_and_sep(centers: Array, labels: Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hcvi(centers: Array, labels: Array) -> float:
-    """HCVI-R of a partition of balls: the mean over clusters of com / sep. Smaller is better.
+    """HCVI-R of a partition of balls, equation (3): the mean over clusters of com / sep. Smaller is better.
 
     Where com = 0 (a single ball) the smallest positive com of the partition stands in, otherwise single balls would
     be rewarded. (The group's `extendDCVI.py` does so; its `origin_DCVI.py` rejects such partitions.) See `com_and_sep`
@@ -154,7 +154,8 @@ def scores_of_cuts(tree: Tree, k_max: int) -> dict[int, float]:
     """HCVI-R of the single-linkage cuts k = 2 … k_max of a tree, in one pass over its k_max - 1 longest edges.
 
     Start from the finest cut and join clusters by ever longer edges. The joining edge is at least as long as
-    any kept one, so it is the com of the new cluster; sep is the lightest deleted edge at a cluster.
+    any kept one, so it is the com of the new cluster; sep is the lightest deleted edge at a cluster. Scores are
+    equation (3).
     """
     k_max = min(k_max, tree.nodes)
     atoms = tree.components(k_max)

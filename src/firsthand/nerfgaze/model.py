@@ -115,8 +115,8 @@ class HeadModel(nn.Module):
     def seen(
         self, origin: Tensor, direction: Tensor, codes: Codes, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Colours (R, 3) of rays from (R, 3) into (R, 3), in the head's frame, and how much of the background they hide
-        (R,); generator: jitters the samples."""
+        """Colours (R, 3), equation (1), of rays from (R, 3) into (R, 3), in the head's frame, and how much of the
+        background they hide (R,); generator: jitters the samples."""
         points, spacing, meets = between_shells(origin, direction, SAMPLES, generator)
         rows = meets.nonzero()[:, 0]
         points, spacing, codes = points[rows], spacing[rows], codes.pick(rows)

@@ -14,6 +14,8 @@ EPSILON = 1e-10
 def render_weights(sigma: Tensor, delta: Tensor) -> Tensor:
     """How much each sample of a ray is seen: w_i = T_i (1 - exp(-sigma_i delta_i)), T_i what is left before it.
 
+    The weights of equation (1).
+
     Args:
         sigma: densities (..., S), not negative. delta: spacings (..., S), in the inverse unit.
 
@@ -26,7 +28,7 @@ def render_weights(sigma: Tensor, delta: Tensor) -> Tensor:
 
 
 def compose(face_sigma: Tensor, face_feature: Tensor, eye_sigma: Tensor, eye_feature: Tensor) -> tuple[Tensor, Tensor]:
-    """Two fields in one space: densities add, features mix by density. What is in front hides what is behind.
+    """Two fields in one space: densities add, features mix by density, equation (2). The front hides what is behind.
 
     Args:
         face_sigma, eye_sigma: (..., S). face_feature, eye_feature: (..., S, C).

@@ -75,7 +75,7 @@ def _places(mask: Tensor, grow: int) -> Tensor:
 
 
 def train(recipe: Recipe, data: Heads, seed: int) -> tuple[HeadModel, list[float]]:
-    """Train a model and the codes of everybody in some pictures; the model in evaluation mode, and its losses."""
+    """Train a model and the codes of some pictures by equation (3); the model in evaluation mode, and its losses."""
     people = sorted({int(n) for n in data.person})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -75,7 +75,7 @@ def fixed_step_sqp(
     alpha: float = 0.1,
     device: str = "cpu",
 ) -> Trace:
-    """The same direction (1) with the same step every time. One gradient an iteration, no value."""
+    """The same direction, equation (1), with the same step every time. One gradient an iteration, no value."""
     check_settings(alpha=alpha)
     return _run(problem, oracle, iterations, seeds, device, lambda k, d, t, r, c1, dd, a: torch.full_like(a, alpha))
 

@@ -241,7 +241,7 @@ def wrong_values(seed: int) -> Measured:
 
 
 def reduction_gap(seed: int) -> Measured:
-    """Largest violation of (4), relative to |c|_1 + tau |d|^2, over noisy runs of all problems."""
+    """Largest violation of inequality (4), relative to |c|_1 + tau |d|^2, over noisy runs of all problems."""
     worst = 0.0
     for p in ALL:
         trace = step_search_sqp(PROBLEMS[p], NoisyOracle(1e-2, 1e-2), seeds=(seed,), iterations=200)

@@ -61,7 +61,7 @@ class Trace:
 
 
 def solve_direction(g: Tensor, c: Tensor, J: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Direction d (S, n), multipliers y (S, m) of system (1) with H = I, and (S,) where it is exactly singular.
+    """Direction d (S, n), multipliers y (S, m) of equation (1) with H = I, and (S,) where it is exactly singular.
 
     Near a singular system d and y are large but finite; the step search then shortens the step.
     """
@@ -76,7 +76,10 @@ def solve_direction(g: Tensor, c: Tensor, J: Tensor) -> tuple[Tensor, Tensor, Te
 
 
 def update_tau(tau: Tensor, q: Tensor, c1: Tensor, sigma: float, epsilon_tau: float) -> Tensor:
-    """The merit parameter (3): unchanged while at most its trial value, else lowered by at least a little."""
+    """The merit parameter, equation (3): unchanged while at most its trial value, else lowered by at least a little.
+
+    With it the model's reduction keeps inequality (4).
+    """
     trial = torch.where(q > 0, (1 - sigma) * c1 / q, torch.inf)
     return torch.where(tau <= trial, tau, torch.minimum((1 - epsilon_tau) * tau, trial))
 
@@ -179,9 +182,10 @@ def step_search_sqp(
 ) -> Trace:
     """SS-SQP for S runs at once.
 
-    Each iteration draws a gradient, solves one KKT system (1), lowers the merit parameter if it must (3), tries one
-    step, draws both merit values afresh and accepts if the trial value is low enough (5). Success lengthens the
-    step, failure shortens it, and the next iteration draws a new gradient, hence a new direction.
+    Each iteration draws a gradient, solves one KKT system, equation (1), and lowers the merit parameter if it must,
+    equation (3). It tries one step, draws both merit values of equation (2) afresh and accepts if the trial value is
+    low enough, inequality (5). Success lengthens the step, failure shortens it, and the next iteration draws a new
+    gradient, hence a new direction.
 
     Args:
         problem: n variables, m constraints.
@@ -189,7 +193,7 @@ def step_search_sqp(
         iterations: T.
         seeds: one a run.
         relaxation: e in units of f, a number or one value a run; the test adds 2 tau e. None = oracle.epsilon_f.
-        tau, sigma, epsilon_tau: start and update of the merit parameter (3).
+        tau, sigma, epsilon_tau: start and update of the merit parameter, equation (3).
         gamma, theta, alpha, alpha_max: step search: factor, required share of the model's reduction, first and
             largest step (at most 1, or the model does not hold).
         device: where the runs live.
