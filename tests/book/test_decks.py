@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from firsthand.coursework import build_slides, editions
+from firsthand.coursework import build_slides
 from firsthand.coursework.slides import pictures
+from firsthand.kit.notebooks import chapter_notebook
 
 
 @pytest.mark.browser
 def test_a_deck_opens_from_disk_without_a_network_and_nothing_is_cut_off(tmp_path: Path, browser) -> None:
     (file,) = build_slides(["hcvi"], tmp_path)
     figures = list((tmp_path / "figures" / "01_hcvi").glob("*.png"))
-    assert len(figures) == len(pictures(editions.source_notebook("hcvi")))
+    assert len(figures) == len(pictures(chapter_notebook("hcvi")))
     page = browser.new_page(viewport={"width": 1280, "height": 720})
     foreign: list[str] = []
     page.on(
