@@ -58,13 +58,13 @@ def code_of(key: str) -> dict[int, list[str]]:
     return found
 
 
-def _anchor(name: str, key: str, known: set[str]) -> str | None:
+def _anchor(name: str, key: str, known: dict[str, str]) -> str | None:
     """Where the API has a name: under its module, or under the package that exports it."""
     short = f"firsthand.{key}." + name.split(".", 3)[3]
-    return next((candidate for candidate in (name, short) if candidate in known), None)
+    return next((known[candidate] for candidate in (name, short) if candidate in known), None)
 
 
-def _below(numbered: list[int], code: dict[int, list[str]], key: str, known: set[str]) -> str:
+def _below(numbered: list[int], code: dict[int, list[str]], key: str, known: dict[str, str]) -> str:
     names = dict.fromkeys(name for n in numbered for name in code.get(n, []))
     anchors = {name: _anchor(name, key, known) for name in names}
     links = [
@@ -75,7 +75,7 @@ def _below(numbered: list[int], code: dict[int, list[str]], key: str, known: set
     return f'<p class="fh-code-of">In code: {", ".join(links)}</p>' if links else ""
 
 
-def marked(body: str, key: str, known: set[str]) -> str:
+def marked(body: str, key: str, known: dict[str, str]) -> str:
     """A chapter's page with anchors at its numbered equations and rows of evidence, and links below equations."""
     code, seen = code_of(key), set()
 
@@ -105,7 +105,7 @@ def _to_row(name: re.Match[str], claims: list[str]) -> str:
 def _page(app, pagename, templatename, context, doctree) -> None:
     by_page = {f"notebooks/{c.stem}": key for key, c in chapters().items()}
     if pagename in by_page and "body" in context:
-        known = {entry[0] for entry in app.env.get_domain("py").get_objects()}
+        known = {entry[0]: entry[4] for entry in app.env.get_domain("py").get_objects()}
         context["body"] = marked(context["body"], by_page[pagename], known)
 
 
