@@ -50,7 +50,7 @@ def style_map(encoder: nn.Module) -> tuple[Tensor, Tensor]:
 def main() -> None:
     """Train and store."""
     torch.set_num_threads(1)
-    begin, glyphs = time.process_time(), glyphs_shipped()  # of this thread: other work may run beside it
+    begin, glyphs = time.process_time(), glyphs_shipped()  # processor time: other work may run beside it
     model = train(LONGER, glyphs, SEED)
     networks = dict(zip(PARTS, (model.generator, model.encoder), strict=True))
     tensors = {

@@ -80,7 +80,7 @@ def draw_verdict(values: Sequence[float], target: float) -> tuple[Figure, str]:
     """Values of seeds, their interval, the target that they should be at least, and what code says of it."""
     said = verdict(values, rule="at_least", target=target)
     fig, ax = plt.subplots(figsize=(7.0, 2.6))
-    ax.scatter(values, np.full(len(values), 1.0), s=24, color=INK)
+    ax.scatter(values, np.full(len(values), 1.0), s=40, color=PALETTE[0])
     ax.plot([said.low, said.high], [0.4, 0.4], color=VERDICT_COLOURS[said.name], ls="-", lw=5)
     ax.scatter([said.estimate], [0.4], s=60, color=VERDICT_COLOURS[said.name])
     ax.axvline(target, color=PALETTE[3], ls="-", lw=1.5)
