@@ -48,6 +48,7 @@ CLAIMS: list[Claim] = [
     _claim("compose-gaze", partial(m.distance, "features", "max", "turned"), sentence="And their gaze is nearer to the truth.", metric="distance to the truth, at such yaws"),
     _claim("view-turned", m.turned, sentence="Turning the head to a yaw of 0.3 to 0.5 rad, beyond most that was trained on, costs the gaze 1.5 degrees at most.", source="paper", metric="distance to the truth, turned minus as in training", target=1.5),
     _claim("view-flat", m.more_consistent, sentence="It is nearer to the truth there than an image-to-image network's, which was shown true pairs of such turns.", metric="distance to the truth"),
+    _claim("view-nearest", m.nearest, sentence="And nearer than the picture of the same person, of those trained on, that looks and is turned most alike.", metric="distance to the truth"),
     _claim("view-strangers", m.strangers, sentence="People who were not trained on, fitted and redirected, look where asked as well, to two degrees.", source="paper", metric="distance to the truth, fitted minus trained on", target=2.0),
     # --------------------------------------------------------------------------------------------- separate codes
     _claim("apart-gaze", m.elsewhere, sentence="Turning the gaze changes less of the face beyond two pixels from the eyes than in one field.", source="paper", metric="mean change of the head there, of one", unit="1", repeats_within=1e-3),

@@ -54,7 +54,7 @@ def error_maps() -> Tensor:
 def main() -> None:
     """Train and store."""
     torch.set_num_threads(1)
-    begin, data = time.perf_counter(), runs.pictures("wide", SEED)
+    begin, data = time.process_time(), runs.pictures("wide", SEED)
     model, losses = train(replace(runs.recipe_of("wide"), steps=STEPS), data, SEED)
     rows, gaze, pose = runs.requests(SEED, data, "trained", runs.WIDE)
     made = redirected(model, runs.codes_of(model, data, rows), gaze, pose)
@@ -73,7 +73,7 @@ def main() -> None:
     psnr = float(-10 * (made.images - true.images).square().mean().log10())
     card = {
         "command": COMMAND, "seed": SEED, "steps": STEPS,
-        "minutes": round((time.perf_counter() - begin) / 60, 1), "processor": processor(), "threads": 1,
+        "minutes": round((time.process_time() - begin) / 60, 1), "processor": processor(), "threads": 1,
         "licence": "MIT, as the code",
         "quality": {
             "redirection, degrees": round(errors[0], 2), "the judge on true pictures, degrees": round(errors[1], 2),

@@ -144,21 +144,36 @@ def turned(seed: int) -> Value:
 
 
 @shared
-def flat(seed: int) -> float:
-    """Distance to the truth, with the head turned, of the rival without space."""
+def flat(where: str, seed: int) -> Tensor:
+    """What the judge says (N, 2) of the pictures of the rival without space."""
     data = pictures("wide", seed)
-    rows, gaze, pose = requests(seed, data, "turned", runs.WIDE)
+    rows, gaze, pose = requests(seed, data, where, runs.WIDE)
     part = data.pick(rows)
     images = runs.turner(seed)(part.images, torch.cat([part.gaze, part.pose], 1), torch.cat([gaze, pose], 1))
-    return float(
-        runs.between(est.estimated(judge(seed), images), redirection("wide", "turned", seed).by_judge_true).mean()
-    )
+    return est.estimated(judge(seed), images)
 
 
 def more_consistent(seed: int) -> Value:
-    """Distance to the truth with the head turned: the field against the rival without space."""
+    """Distance to the truth with the head turned: the field against the rival without space, if that turns eyes."""
     floor(seed)
-    return _away("wide", "turned", seed), flat(seed)
+    if 2 * float(runs.between(flat("trained", seed), redirection("wide", "trained", seed).asked).mean()) >= (
+        mean_predictor("wide", seed)
+    ):
+        raise NotTested("the rival has not learned to turn eyes: it errs by half of the mean gaze's error or more")
+    found = redirection("wide", "turned", seed)
+    return float(found.paired.mean()), float(runs.between(flat("turned", seed), found.by_judge_true).mean())
+
+
+def nearest(seed: int) -> Value:
+    """Distance to the truth with the head turned: against the picture that was trained on, of the same person, which
+    looks and is turned most alike (all four angles)."""
+    floor(seed)
+    data, found = pictures("wide", seed), redirection("wide", "turned", seed)
+    rows, gaze, pose = requests(seed, data, "turned", runs.WIDE)
+    away = torch.cdist(torch.cat([gaze, pose], 1), torch.cat([data.gaze, data.pose], 1))
+    away[data.person[rows].unsqueeze(1) != data.person] = torch.inf
+    said = est.estimated(judge(seed), data.images[away.argmin(1)])
+    return float(found.paired.mean()), float(runs.between(said, found.by_judge_true).mean())
 
 
 def strangers(seed: int) -> Value:
