@@ -16,8 +16,9 @@ PACKAGE = Path(__file__).parent
 class Chapter:
     """A chapter's card: what `chapter.toml` says. `key` is the folder's name, `stem` the notebook's.
 
-    `topics` are the primer's that it needs beside seeds and verdicts, `after` the chapters that it needs, `helped_by`
-    those that help; `goals` are what a student can do after it.
+    `we_read` is what of the paper and its code could be had; `topics` are the primer's that it needs beside seeds and
+    verdicts, `after` the chapters that it needs, `helped_by` those that help; `goals` are what a student can do
+    afterwards.
     """
 
     key: str
@@ -30,6 +31,7 @@ class Chapter:
     year: int
     venue: str
     url: str
+    we_read: str
     build: str
     needs: str
     topics: list[str]

@@ -112,9 +112,9 @@ def row_verdict(row: dict[str, Any]) -> Verdict:
     return verdict(row["method"], row["baseline"], rule=row["rule"], target=row["target"], tolerance=row["tolerance"])
 
 
-def counts(content: dict[str, Any]) -> dict[str, int]:
-    """{verdict: number of claims}, all four verdicts present."""
-    names = [row["verdict"] for row in content["claims"]]
+def counts(content: dict[str, Any], *sources: str) -> dict[str, int]:
+    """{verdict: number of claims}, all four verdicts present; of sources ("paper", "code", "ours"), or of all."""
+    names = [row["verdict"] for row in content["claims"] if not sources or row["source"] in sources]
     return {name: names.count(name) for name in ("holds", "fails", "inconclusive", "not tested")}
 
 

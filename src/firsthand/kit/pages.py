@@ -56,17 +56,28 @@ def run_time(key: str) -> str:
 
 
 def verdict_words(key: str) -> str:
-    """The verdict counts of a chapter: "41 of 70 claims hold, 20 fail, …"."""
-    found = evidence.counts(evidence.load(key))
-    words = f"{found['holds']} of {sum(found.values())} claims hold, {found['fails']} fail"
-    return words + "".join(f", {found[name]} {name}" for name in ("inconclusive", "not tested") if found[name])
+    """The verdicts of a chapter: "3 of 9 of the paper's claims hold, 2 fail, …; 38 of 61 of its code's and ours, …".
+
+    What the authors say and what the book adds are two things, and are counted apart.
+    """
+    content = evidence.load(key)
+    groups = {"of the paper's claims hold": ("paper",), "of its code's and ours": ("code", "ours")}
+    parts = []
+    for whose, sources in groups.items():
+        found = evidence.counts(content, *sources)
+        if sum(found.values()):
+            words = f"{found['holds']} of {sum(found.values())} {whose}"
+            others = {"fail": "fails", "inconclusive": "inconclusive", "not tested": "not tested"}
+            parts.append(", ".join([words, *(f"{found[n]} {word}" for word, n in others.items() if found[n])]))
+    return "; ".join(parts)
 
 
 def card(key: str) -> Markdown:
-    """The chapter's card: the paper, what is built, what is needed, run time, data, verdicts."""
+    """The chapter's card: the paper and what of it we read, what is built, what is needed, run time, data, verdicts."""
     c = chapter(key)
     rows = {
         "Paper": f"{c.authors}, [*{c.paper}*]({c.url}), {c.venue}, {c.year}",
+        "We read": c.we_read,
         "You will build": c.build,
         "You need": c.needs,
         "Run time": f"{run_time(key)} on two CPU cores. GPU: {c.gpu[0].lower() + c.gpu[1:]}",
