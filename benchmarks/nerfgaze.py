@@ -4,7 +4,8 @@
 
 The plain loop is written as nerf-pytorch's is: samples evenly along each ray between two planes, both fields asked at
 every sample, weights by a running product, chunks of rays one after the other. Same networks, codes, rays and number of
-samples. Medians. Writes benchmarks/results/nerfgaze.json.
+samples. Also how seconds grow with pixels and samples, and what drawing a true picture takes. Medians. Writes
+benchmarks/results/nerfgaze.json.
 """
 
 from __future__ import annotations
@@ -65,9 +66,10 @@ def main() -> None:
     threads = parser.parse_args().threads
     import torch
 
-    from firsthand.data.heads import rays
+    from firsthand.data.heads import heads, rays
     from firsthand.kit.evidence import processor
     from firsthand.kit.timing import median_seconds
+    from firsthand.nerfgaze import model as ours_module
     from firsthand.nerfgaze.model import SAMPLES, Codes, HeadModel
 
     torch.set_num_threads(threads)
@@ -86,6 +88,13 @@ def main() -> None:
     def ours(size: int = 48) -> None:
         with torch.no_grad():
             model(*given(size))
+
+    def with_samples(count: int) -> float:
+        ours_module.SAMPLES = count
+        try:
+            return median_seconds(ours, 3)
+        finally:
+            ours_module.SAMPLES = SAMPLES
 
     def theirs() -> None:
         with torch.no_grad():
@@ -109,6 +118,8 @@ def main() -> None:
         "seconds by pixels a side": {
             str(size): round(median_seconds(lambda size=size: ours(size), 3), 4) for size in (24, 48, 96)
         },
+        "seconds by samples": {str(count): round(with_samples(count), 4) for count in (10, 20, 40)},
+        "milliseconds to draw a true picture": round(1000 / 60 * median_seconds(lambda: heads(0, 60, 6), 3), 2),
     }  # fmt: skip
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -36,7 +36,7 @@ SIZES = [
            metric="parameters", source="paper", unit="million", target=650.0, tolerance=5.0, paper=650.0, seeds=1),
     _exact("size-huge-code", partial(m.millions, "huge"), sentence="Huge has 660 million, as other places in paper and code say (to half a million).",
            metric="parameters", source="paper", unit="million", target=660.0, tolerance=0.5, paper=660.0, seeds=1),
-    _exact("size-versions", m.version_gap, sentence="Version 2 has exactly seven times the width more parameters a block than version 1.",
+    _exact("size-versions", m.version_gap, sentence="A block of version 2 has more parameters than one of version 1, by exactly seven times its width.",
            metric="published sizes where it has not", seeds=1),
     _exact("macs-atto", partial(m.giga_macs, "atto"), sentence="Atto takes 0.55 G multiply-adds for an image of 224 pixels.",
            metric="multiply-adds", source="paper", unit="G", target=0.55, tolerance=0.005, paper=0.55, seeds=1),
@@ -119,7 +119,7 @@ LEAKS_AND_COLLAPSE = [
 USE = [
     _tuned("codesign-v2", "v2", "v1", sentence="After masked pre-training version 2 is better than version 1.", source="paper", paper=0.9),
     _tuned("codesign-grn", "v2", "v2 minus GRN", sentence="After masked pre-training GRN helps."),
-    _tuned("codesign-scratch", "scratch v2", "scratch v1", sentence="Trained from scratch version 2 is better than version 1.", source="paper", paper=0.5),
+    _tuned("codesign-scratch", "scratch v2", "scratch v1", sentence="Trained from scratch, as briefly as here, version 2 is better than version 1.", source="ours", paper=0.5),
     _tuned("codesign-scratch-grn", "scratch v2", "scratch v2 minus GRN", sentence="Trained from scratch GRN helps."),
     _tuned("codesign-naive", "v1", "scratch v1", sentence="Masked pre-training does not help version 1 (at most 0.5 points).", source="paper",
            paper=-0.1, rule="at_most", target=0.5),

@@ -23,7 +23,7 @@ CLAIMS: list[Claim] = [
     _claim(
         "exact-solves",
         sentence="Without noise every problem but HS39 (slow) and HS61 (cannot start) reaches a KKT error of 1e-3 in 1000 iterations.",
-        source="paper",
+        source="ours",
         metric="problems that do not",
         unit="problems",
         rule="exact",
