@@ -46,6 +46,12 @@ def formulas(key: str) -> str:
     return "\n".join(contract.markdown(contract.read(notebook_path(key))))
 
 
+def uses_of_sigma(source: str) -> set[bool]:
+    """Whether it stands as a function (True), as a number (False)."""
+    after = re.findall(r"\\sigma(?![a-z])((?:\\!)?(?:\\left|\\[bB]igg?l?)?\(?)", source)
+    return {text.endswith("(") for text in after}
+
+
 NOTATION = (ROOT / "book" / "notation.md").read_text(encoding="utf-8")
 GLOSSARY = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
 
@@ -59,6 +65,18 @@ def test_a_second_meaning_is_found():
     again = NOTATION.replace("## Chapter 02", f"{row}\n## Chapter 02", 1)
     assert twice(sections(again)) == ["01: r"]
     assert twice({EVERYWHERE: ["x"], "03": ["x"]}) == ["03: x"]
+
+
+@pytest.mark.parametrize("key", chapters())
+def test_sigma_is_a_function_or_a_number(key):
+    """It is the letter that papers use most for two things, a sigmoid and a deviation."""
+    assert len(uses_of_sigma(formulas(key))) < 2
+
+
+def test_two_uses_of_sigma_are_found():
+    assert uses_of_sigma(r"$\sigma(x)$ $\sigma\!\left(x\right)$ $\sigma\Big(x\Big)$") == {True}
+    assert uses_of_sigma(r"$\sigma^2$ $(1-\sigma)$ $\sigma_i\big($") == {False}
+    assert uses_of_sigma(r"$\sigma(x)$ $2\sigma$") == {True, False}
 
 
 @pytest.mark.parametrize("key", chapters())
