@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from firsthand.data.heads import SKULL, SKULL_RADII, TARGET, heads, rays
 from firsthand.errors import UserError
+from firsthand.kit.claims import NotTested
 from firsthand.nerfgaze import estimator as est
 from firsthand.nerfgaze import measures, runs
 from firsthand.nerfgaze.experiment import PRESETS, run, with_data
@@ -305,3 +307,42 @@ def test_gaze_and_pose_of_real_labels_fit_together() -> None:
     gaze, pose = in_head(Gazes(torch.zeros(6, 3, 2, 2), labels, poses, "a"))
     back = torch.einsum("nij,nj->ni", gaze_rotation(pose), pitchyaw_to_vector(gaze))
     assert torch.allclose(back.double(), pitchyaw_to_vector(labels), atol=1e-5)
+
+
+class TestRivals:
+    """Rivals that are asked before they are compared with."""
+
+    def test_a_copied_picture_is_of_the_same_person_and_most_alike(self, monkeypatch):
+        angle = torch.tensor([0.0, 0.1, 0.2, 0.0, 0.1, 0.2])
+        data = SimpleNamespace(
+            gaze=torch.stack([angle, angle], 1), pose=torch.zeros(6, 2), person=torch.tensor([4, 4, 4, 7, 7, 7]),
+            images=torch.arange(6.0),
+        )  # fmt: skip
+        rows, gaze = torch.tensor([0, 5]), torch.tensor([[0.19, 0.19], [0.01, 0.01]])
+        seen = []
+        monkeypatch.setattr(measures, "floor", lambda *_: None)
+        monkeypatch.setattr(measures, "judge", lambda _: None)
+        monkeypatch.setattr(measures, "pictures", lambda *_: data)
+        monkeypatch.setattr(measures, "requests", lambda *_: (rows, gaze, torch.zeros(2, 2)))
+        monkeypatch.setattr(
+            measures,
+            "redirection",
+            lambda *_: SimpleNamespace(paired=torch.tensor([2.0, 4.0]), by_judge_true=torch.zeros(2, 2)),
+        )
+        monkeypatch.setattr(est, "estimated", lambda _, images: seen.append(images) or torch.zeros(len(images), 2))
+        assert measures.nearest(0) == (3.0, 0.0)
+        assert seen[0].tolist() == [2.0, 3.0]
+
+    @pytest.mark.parametrize("off", [0.0, 0.4])
+    def test_a_rival_that_turns_no_eyes_is_not_compared_with(self, monkeypatch, off):
+        asked = torch.zeros(4, 2)
+        found = SimpleNamespace(paired=torch.ones(4), asked=asked, by_judge_true=asked)
+        monkeypatch.setattr(measures, "floor", lambda *_: None)
+        monkeypatch.setattr(measures, "mean_predictor", lambda *_: 20.0)
+        monkeypatch.setattr(measures, "redirection", lambda *_: found)
+        monkeypatch.setattr(measures, "flat", lambda *_: asked + torch.tensor([off, 0.0]))
+        if off:
+            with pytest.raises(NotTested, match="has not learned"):
+                measures.more_consistent(0)
+        else:
+            assert measures.more_consistent(0) == (1.0, pytest.approx(0.0, abs=0.1))
