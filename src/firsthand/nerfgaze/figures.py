@@ -12,20 +12,20 @@ from torch import Tensor
 
 from firsthand.data.directions import gaze_rotation
 from firsthand.data.heads import EYE_Y, EYE_Z, FOCAL, Heads, rays, redrawn
-from firsthand.kit.style import INK, PALETTE, bare
+from firsthand.kit.style import PALETTE, bare
 from firsthand.nerfgaze import film
 from firsthand.nerfgaze.model import SAMPLES, Codes
 from firsthand.nerfgaze.rendering import between_shells, compose, render_weights
 
-FINE = 96  # pixels a side of the pictures of figures
+FINE = 72  # pixels a side of the pictures of figures
 PERSON, PICTURE = 3, 3  # who is shown, in whose light
 YAWS, HEADS, PITCHES = (-0.6, -0.3, 0.0, 0.3, 0.6), (-0.35, 0.0, 0.35), (-0.3, 0.0, 0.3)
 PEOPLE = (0, 3, 5, 8)
-MIXED = (0.0, 0.25, 0.5, 0.75, 1.0)
-LIGHTS = (0, 7, 13, 22)  # pictures whose light is borrowed
+MIXED = (0.0, 0.5, 1.0)
+LIGHTS = (0, 7, 22)  # pictures whose light is borrowed
 VIEWS = (((0.0, 0.4), (0.0, -0.3)), ((0.0, 0.0), (0.0, 0.0)), ((0.2, -0.4), (0.0, 0.3)))  # gaze and pose
 WAYS = (((0, -0.45), (0, 0.3)), ((0.2, 0.45), (0.1, 0)), ((-0.35, 0), (0, -0.3)), ((0.3, -0.3), (-0.15, 0.2)))
-SPOTS = {"an eye": (0.0, 0.0), "the lid above it": (0.0, -12.5), "the corner": (-13.5, 0.0), "the cheek": (0.0, 40.0)}
+SPOTS = {"an eye": (0.0, 0.0), "the lid above it": (0.0, -10.0), "the corner": (-13.5, 0.0), "the cheek": (0.0, 40.0)}
 WHOSE = dict(
     zip(("the source alone", "it in any light", "that and renders", "true pictures"), film.LESSONS, strict=True)
 )
@@ -95,7 +95,7 @@ def render_redirected(gaze_yaw: float, gaze_pitch: float, head_yaw: float) -> tu
     codes = film.codes_of(PERSON, PICTURE)
     true = redrawn(_truth(PERSON, PICTURE), gaze=gaze, pose=pose).images
     made = _made(codes, gaze, pose)
-    fig, axes = plt.subplots(1, 2, figsize=(7.0, 3.7))
+    fig, axes = plt.subplots(1, 2, figsize=(4.6, 2.6))
     for ax, image, title in zip(axes, (made[0], true[0]), ("rendered", "the truth"), strict=True):
         _picture(ax, image, title)
         _arrows(ax, gaze[0], pose[0], float(codes.between[0]), FINE)
@@ -109,7 +109,7 @@ def render_mixed(person: str, mixed_with_another: float, light_of_picture: int) 
     """Somebody who is not there: an identity between two, in a light of a third.
 
     Args:
-        person: "A to B", "B to C" or "C to D". mixed_with_another: of MIXED. light_of_picture: of LIGHTS.
+        person: "A to B" or "C to D". mixed_with_another: of MIXED. light_of_picture: of LIGHTS.
     """
     first = PEOPLE["ABCD".index(person[0])], PEOPLE["ABCD".index(person[-1])]
     one, other = (film.codes_of(p, light_of_picture) for p in first)
@@ -117,7 +117,7 @@ def render_mixed(person: str, mixed_with_another: float, light_of_picture: int) 
         one, identity=torch.lerp(one.identity, other.identity, mixed_with_another),
         between=torch.lerp(one.between, other.between, mixed_with_another),
     )  # fmt: skip
-    fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.5))
+    fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.7))
     for ax, (gaze, pose) in zip(axes, VIEWS, strict=True):
         _picture(ax, _made(codes, torch.tensor([gaze]), torch.tensor([pose]))[0])
     words = f"{100 * mixed_with_another:.0f} % of the way from {person[0]} to {person[-1]}"
@@ -163,7 +163,7 @@ def render_ray(spot: str, gaze_yaw: float) -> tuple[Figure, str]:
     axes[0].plot(found["depth"], found["eye"], label="eye", color=PALETTE[1])
     axes[0].set_ylabel("density (1/cm)")
     axes[1].plot(found["depth"], found["left"], label="what is left", color=PALETTE[2])
-    axes[1].bar(found["depth"], found["weight"], width=1.5, label="weight", color=INK)
+    axes[1].bar(found["depth"], found["weight"], width=1.5, label="weight", color=PALETTE[3])
     axes[1].set_ylim(0, 1.05)
     for ax in axes:
         ax.set_xlabel("along the ray (mm)")
