@@ -19,10 +19,10 @@ from firsthand.nerfgaze.rendering import between_shells, compose, render_weights
 
 FINE = 72  # pixels a side of the pictures of figures
 PERSON, PICTURE = 3, 3  # who is shown, in whose light
-YAWS, HEADS, PITCHES = (-0.6, -0.3, 0.0, 0.3, 0.6), (-0.35, 0.0, 0.35), (-0.3, 0.0, 0.3)
+YAWS, HEADS, PITCHES = (-0.6, -0.3, 0.0, 0.3, 0.6), (-0.35, 0.0, 0.35), (-0.3, 0.0)
 PEOPLE = (0, 3, 5, 8)
 MIXED = (0.0, 0.5, 1.0)
-LIGHTS = (0, 7, 22)  # pictures whose light is borrowed
+LIGHTS = (0, 22)  # pictures whose light is borrowed
 VIEWS = (((0.0, 0.4), (0.0, -0.3)), ((0.0, 0.0), (0.0, 0.0)), ((0.2, -0.4), (0.0, 0.3)))  # gaze and pose
 WAYS = (((0, -0.45), (0, 0.3)), ((0.2, 0.45), (0.1, 0)), ((-0.35, 0), (0, -0.3)), ((0.3, -0.3), (-0.15, 0.2)))
 SPOTS = {"an eye": (0.0, 0.0), "the lid above it": (0.0, -10.0), "the corner": (-13.5, 0.0), "the cheek": (0.0, 40.0)}
