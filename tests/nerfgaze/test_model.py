@@ -14,7 +14,7 @@ from firsthand.data.heads import SKULL, SKULL_RADII, TARGET, heads, rays
 from firsthand.errors import UserError
 from firsthand.kit.claims import NotTested
 from firsthand.nerfgaze import estimator as est
-from firsthand.nerfgaze import measures, runs
+from firsthand.nerfgaze import film, measures, runs
 from firsthand.nerfgaze.experiment import PRESETS, run, with_data
 from firsthand.nerfgaze.fields import FaceField, Renderer
 from firsthand.nerfgaze.full import FullRecipe, in_head
@@ -346,3 +346,11 @@ class TestRivals:
                 measures.more_consistent(0)
         else:
             assert measures.more_consistent(0) == (1.0, pytest.approx(0.0, abs=0.1))
+
+
+@pytest.mark.slow
+def test_pictures_of_the_shipped_codes_are_the_first_that_were_trained_on():
+    shown, all_of_them = film.shipped_pictures(), runs.pictures("wide", film.SEED)
+    assert torch.equal(shown.images, all_of_them.images[: film.KEPT])
+    assert torch.equal(shown.eyes, all_of_them.eyes[: film.KEPT])
+    assert torch.equal(shown.identity, all_of_them.identity[: film.KEPT])

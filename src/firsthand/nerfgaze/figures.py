@@ -17,7 +17,7 @@ from firsthand.nerfgaze import film
 from firsthand.nerfgaze.model import SAMPLES, Codes
 from firsthand.nerfgaze.rendering import between_shells, compose, render_weights
 
-FINE = 72  # pixels a side of the pictures of figures
+FINE = 64  # pixels a side of the pictures of figures
 PERSON, PICTURE = 3, 3  # who is shown, in whose light
 YAWS, HEADS, PITCHES = (-0.6, -0.3, 0.0, 0.3, 0.6), (-0.35, 0.0, 0.35), (-0.3, 0.0)
 PEOPLE = (0, 3, 5, 8)

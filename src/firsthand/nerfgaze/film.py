@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from firsthand.data.directions import angular_error, pitchyaw_to_vector
-from firsthand.data.heads import TARGET, Heads, heads, redrawn
+from firsthand.data.heads import SOURCE, TARGET, Heads, heads, redrawn
 from firsthand.kit.evidence import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.weights import ship, shipped
@@ -54,7 +54,7 @@ def error_maps() -> Tensor:
 def main() -> None:
     """Train and store."""
     torch.set_num_threads(1)
-    begin, data = time.process_time(), runs.pictures("wide", SEED)
+    begin, data = time.process_time(), runs.pictures("wide", SEED)  # processor time: other work may run beside it
     model, losses = train(replace(runs.recipe_of("wide"), steps=STEPS), data, SEED)
     rows, gaze, pose = runs.requests(SEED, data, "trained", runs.WIDE)
     made = redirected(model, runs.codes_of(model, data, rows), gaze, pose)
@@ -108,8 +108,10 @@ def shipped_judge() -> est.Estimator:
 
 @shared
 def shipped_pictures() -> Heads:
-    """The drawn pictures to which those codes belong."""
-    return runs.pictures("wide", SEED).pick(list(range(KEPT)))
+    """The drawn pictures to which those codes belong: the first KEPT of `runs.pictures`, and only they are drawn."""
+    world = runs.people(SEED, replace(SOURCE, gaze=runs.WIDE))
+    dots = heads(100 * SEED, runs.PICTURES, runs.PEOPLE, world, size=1).pick(list(range(KEPT)))
+    return redrawn(replace(dots, images=torch.zeros(KEPT, 3, 48, 48)))
 
 
 def codes_of(person: int, picture: int, count: int = 1) -> Codes:
