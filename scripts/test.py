@@ -27,7 +27,7 @@ PARTS: dict[str, list[list[str]]] = {
         [*PYTEST, *PARALLEL, "-p", "no:cacheprovider", "-W", "default", "--nbval", "--nbval-current-env",
          "--nbval-cell-timeout", "300", "notebooks"]
     ],
-    "browser": [[*PYTEST, "-n", "2", "--dist", "load", "-m", "browser", "--timeout", "600", "tests/book"]],
+    "browser": [[*PYTEST, "-m", "browser", "--timeout", "600", "tests/book"]],
     "torture": [[*PYTEST, "--durations", "0", "tests/torture", "tests/scale"]],
     "gpu": [[*PYTEST, "-m", "gpu", "-rs", "tests"]],
 }  # fmt: skip
