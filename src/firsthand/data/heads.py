@@ -22,7 +22,7 @@ EYE_Y, EYE_Z = -12.0, 1.0
 SCLERA, MOUTH = (0.93, 0.92, 0.90), (0.62, 0.24, 0.24)
 SHINE, GLOSS = 0.6, 60.0  # of the highlight on an eye
 HAIRLINE = -58.0  # above it hair begins
-BATCH = 64  # pictures that are traced at once
+BATCH = 16  # pictures that are traced at once
 
 
 @dataclass(frozen=True)
@@ -171,11 +171,16 @@ def ellipsoid(origin: Tensor, direction: Tensor, centre: Tensor, radii: Tensor) 
         origin: (N, 1, 3). direction: (N, P, 3). centre, radii: (N, 1, 3) or (3,). The N may be left out.
     """
     o, d = (origin - centre) / radii, direction / radii
-    a, b, c = (d * d).sum(-1), (o * d).sum(-1), (o * o).sum(-1) - 1
+    a, b, c = _dot(d, d), _dot(o, d), _dot(o, o) - 1
     inside = b * b - a * c
     meets = inside > 0
     distance = (-b - inside.clamp_min(0).sqrt()) / a
     return distance.masked_fill(~meets, torch.inf), meets
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Products of vectors (..., 3); as three products they take a third of the time of a sum over so short a row."""
+    return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
 
 
 def render(
@@ -210,6 +215,7 @@ def _traced(
     samples: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     one = {name: identity[:, n, None] for n, name in enumerate(IDENTITY)}
+    lamp = torch.cat([torch.nn.functional.normalize(light[:, :3], dim=-1), light[:, 3:]], -1)
     origin, direction = rays(pose, size, samples=samples)
     stretch = torch.stack([one["wide"], one["tall"], torch.ones_like(one["wide"])], -1)
     skull, nose = torch.tensor(SKULL), torch.tensor(NOSE)
@@ -226,29 +232,22 @@ def _traced(
         nosed, 1 / torch.tensor(NOSE_RADII) ** 2, 1 / (torch.tensor(SKULL_RADII) * stretch[image, 0]) ** 2
     )
     normal = torch.nn.functional.normalize((point - torch.where(nosed, nose, skull)) * curved, dim=-1)
-    here = {name: value[image] for name, value in one.items()}
-    lit = light[image]
-    colour = _skin(point, nosed[:, 0], here, expression[image]) * _shade(normal, lit)
+    colour = _skin(point, nosed[:, 0], one, expression, image) * _shade(normal, lamp[image])
     looked = torch.zeros_like(on_head)
     axis = -gaze_rotation(gaze)[:, :, 2]
     for side in (-1, 1):
-        near = (~nosed[:, 0] & _between_lids(point, side, here)).nonzero()[:, 0]
-        of = {name: value[near] for name, value in here.items()}
-        meets, shown = _eye(start[near], go[near], side, of, axis[image[near]], lit[near])
+        near = (~nosed[:, 0] & _between_lids(point, side, one, image)).nonzero()[:, 0]
+        of = {name: value[image[near]] for name, value in one.items()}
+        meets, shown = _eye(start[near], go[near], side, of, axis[image[near]], lamp[image[near]])
         colour[near] = torch.where(meets.unsqueeze(-1), shown, colour[near])
         looked[image[near], ray[near]] |= meets
     picture[image, ray] = colour
     return tuple(_averaged(part, size, samples) for part in (picture.clamp(0, 1), looked, on_head))  # type: ignore[return-value]
 
 
-def _towards(light: Tensor) -> Tensor:
-    """Unit vectors from the face to the lamp, (R, 3)."""
-    return torch.nn.functional.normalize(light[:, :3], dim=-1)
-
-
 def _shade(normal: Tensor, light: Tensor) -> Tensor:
-    """How much light a surface gives back, (R, 1), from unit normals (R, 3) and lights (R, 5)."""
-    facing = (normal * _towards(light)).sum(-1, keepdim=True).clamp_min(0)
+    """How much light a surface gives back, (R, 1), from unit normals (R, 3) and lights (R, 5) with unit directions."""
+    facing = _dot(normal, light).unsqueeze(-1).clamp_min(0)
     return light[:, 4:5] + light[:, 3:4] * facing
 
 
@@ -256,24 +255,24 @@ def _colour(one: dict[str, Tensor], what: str) -> Tensor:
     return torch.cat([one[f"{what} {rgb}"] for rgb in ("red", "green", "blue")], -1)
 
 
-def _skin(point: Tensor, on_nose: Tensor, one: dict[str, Tensor], expression: Tensor) -> Tensor:
-    """Colours of the head's surface (R, 3) at points (R, 3): skin, hair, brows and mouth."""
+def _skin(point: Tensor, on_nose: Tensor, one: dict[str, Tensor], expression: Tensor, image: Tensor) -> Tensor:
+    """Colours of the head's surface (R, 3) at points (R, 3) of pictures (R,): skin, hair, brows and mouth."""
     x, y, z = point.unbind(-1)
-    skin, hair = _colour(one, "skin"), _colour(one, "hair")
-    wide, high, brow = expression.unbind(-1)
+    skin, hair, brows = _colour(one, "skin")[image], _colour(one, "hair")[image], one["between eyes"][:, 0] / 2
+    wide, high, brow = expression[image].unbind(-1)
     front = (z < 30) & ~on_nose
     lips = front & ((x / wide) ** 2 + ((y - 52) / high) ** 2 < 1)
-    off = ((x.abs() - one["between eyes"][:, 0] / 2) / 15) ** 2 + ((y - EYE_Y + brow) / 2.6) ** 2
+    off = ((x.abs() - brows[image]) / 15) ** 2 + ((y - EYE_Y + brow) / 2.6) ** 2
     colour = torch.where((front & (off < 1)).unsqueeze(-1), 0.6 * hair + 0.1 * skin, skin)
     colour = torch.where(lips.unsqueeze(-1), colour.new_tensor(MOUTH), colour)
     return torch.where((((y < HAIRLINE) | (z > 70)) & ~on_nose).unsqueeze(-1), hair, colour)
 
 
-def _between_lids(point: Tensor, side: int, one: dict[str, Tensor]) -> Tensor:
-    """Whether points of the skin (R, 3) lie in the almond through which an eye is seen."""
+def _between_lids(point: Tensor, side: int, one: dict[str, Tensor], image: Tensor) -> Tensor:
+    """Whether points of the skin (R, 3) of pictures (R,) lie in the almond through which an eye is seen."""
     radius, across = one["eye"][:, 0], side * one["between eyes"][:, 0] / 2
-    almond = ((point[:, 0] - across) / (1.15 * radius)) ** 2
-    almond = almond + ((point[:, 1] - EYE_Y) / (one["open"][:, 0] * radius)) ** 2
+    almond = ((point[:, 0] - across[image]) / (1.15 * radius)[image]) ** 2
+    almond = almond + ((point[:, 1] - EYE_Y) / (one["open"][:, 0] * radius)[image]) ** 2
     return (almond < 1) & (point[:, 2] < 30)
 
 
@@ -285,11 +284,11 @@ def _eye(
     centre = torch.cat([across, torch.full_like(across, EYE_Y), torch.full_like(across, EYE_Z)], -1)
     far, meets = ellipsoid(origin, direction, centre, radius)
     normal = (origin + torch.where(meets, far, 0.0).unsqueeze(-1) * direction - centre) / radius
-    off = (normal * axis).sum(-1, keepdim=True).clamp(-1, 1).acos()
+    off = _dot(normal, axis).unsqueeze(-1).clamp(-1, 1).acos()
     colour = torch.where(off < (one["iris"] / radius).asin(), _colour(one, "iris"), normal.new_tensor(SCLERA))
     colour = torch.where(off < (one["pupil"] / radius).asin(), normal.new_tensor(0.02), colour)
-    half = torch.nn.functional.normalize(torch.nn.functional.normalize(-direction, dim=-1) + _towards(light), dim=-1)
-    gloss = SHINE * (normal * half).sum(-1, keepdim=True).clamp_min(0) ** GLOSS * light[:, 3:4]
+    half = torch.nn.functional.normalize(torch.nn.functional.normalize(-direction, dim=-1) + light[:, :3], dim=-1)
+    gloss = SHINE * _dot(normal, half).unsqueeze(-1).clamp_min(0) ** GLOSS * light[:, 3:4]
     return meets, colour * _shade(normal, light) + gloss
 
 

@@ -146,11 +146,7 @@ def turned(seed: int) -> Value:
 @shared
 def flat(where: str, seed: int) -> Tensor:
     """What the judge says (N, 2) of the pictures of the rival without space."""
-    data = pictures("wide", seed)
-    rows, gaze, pose = requests(seed, data, where, runs.WIDE)
-    part = data.pick(rows)
-    images = runs.turner(seed)(part.images, torch.cat([part.gaze, part.pose], 1), torch.cat([gaze, pose], 1))
-    return est.estimated(judge(seed), images)
+    return est.estimated(judge(seed), runs.repainted(where, seed))
 
 
 def more_consistent(seed: int) -> Value:
@@ -281,10 +277,15 @@ def world_gap(seed: int) -> Value:
     return runs.target_error("source", seed), runs.target_error("source", seed, "source test")
 
 
-def adapting(how: str, other: str, where: str, seed: int) -> Value:
-    """Target error after adapting one way against another."""
+def above_mean(seed: int) -> Value:
+    """Target error of the estimator that knows the source alone, against that of the source's mean gaze."""
+    return runs.target_error("source", seed), runs.mean_error("target", seed)
+
+
+def adapting(how: str, other: str, where: str, seed: int, start: str = runs.BEST) -> Value:
+    """Target error after adapting one way against another, both from an estimator of one lesson."""
     floor(seed)
-    return runs.adapted_error(how, seed, where), runs.adapted_error(other, seed, where)
+    return runs.adapted_error(how, seed, where, start), runs.adapted_error(other, seed, where, start)
 
 
 def fitted_gaze(seed: int) -> Value:
@@ -292,7 +293,7 @@ def fitted_gaze(seed: int) -> Value:
     floor(seed)
     data = pictures("unlabelled", seed)
     begin = runs.in_head(est.estimated(runs.taught(runs.BEST, seed), data.images), data.pose)
-    after, before = (float(runs.between(a, data.gaze).mean()) for a in (runs.fitted(seed).gaze, begin))
+    after, before = (float(runs.between(a, data.gaze).mean()) for a in (runs.fitted(seed, runs.BEST).gaze, begin))
     return after, before
 
 

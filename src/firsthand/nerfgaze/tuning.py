@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 
 from firsthand.chapters import PACKAGE
-from firsthand.data.heads import SOURCE
+from firsthand.data.heads import SOURCE, redrawn
 from firsthand.kit.results import write_atomically
 from firsthand.nerfgaze import estimator as est
 from firsthand.nerfgaze import runs
@@ -39,11 +39,10 @@ def distance(kind: str, lr: float) -> float:
 def turner_distance(lr: float) -> float:
     """Of the rival without space, in the poses of training."""
     data = runs.pictures("wide", SEED)
-    net = train_turner(data, steps=600, gaze=runs.WIDE, pose=runs.TURNED[1], seed=SEED, lr=lr)
+    net = train_turner(data, steps=runs.TURNS, gaze=runs.WIDE, seed=SEED, lr=lr)
     rows, gaze, pose = runs.requests(SEED, data, "trained", runs.WIDE)
-    part = data.pick(rows)
-    images = net(part.images, torch.cat([part.gaze, part.pose], 1), torch.cat([gaze, pose], 1))
-    true = runs.redrawn(part, gaze=gaze, pose=pose).images
+    images = net.turned(redrawn(data.pick(rows), pose=pose), gaze)
+    true = redrawn(data.pick(rows), gaze=gaze, pose=pose).images
     said = [est.estimated(runs.judge(SEED), i) for i in (images, true)]
     return float(runs.between(*said).mean())
 
