@@ -8,24 +8,24 @@ from functools import partial
 import numpy as np
 
 from firsthand.fedboost.measures import WORDS, Value, digit_case
-from firsthand.fedboost.runs import FLOOR, LAST, WORD_ROUNDS, Case, digit_shares, digits, history
+from firsthand.fedboost.runs import LAST, WORD_ROUNDS, Case, digit_shares, digits, history
 from firsthand.kit.claims import Curve
 
 LIBRARIES = ("print", "sign")
 #: Federations on words whose accuracy by library is kept: (split, local epochs) to strategies of WORDS.
 WORD_TABLE: dict[tuple[str, int], tuple[str, ...]] = {
-    ("domains", 1): ("fedavg", "fedavg-size", "fedprox", "qffl", "fedboosting", "clipped", "warm"),
-    ("domains", 3): ("fedavg", "fedboosting", "clipped"),
+    ("domains", 1): ("fedavg", "fedavg-size", "fedprox", "qffl", "fedboosting", "clipped", "warm", "softmax"),
+    ("domains", 3): ("fedavg", "fedboosting", "clipped", "softmax"),
     ("even", 1): ("fedavg", "fedboosting"),
     ("corrupted", 1): ("fedavg", "fedavg-size", "fedprox", "qffl", "median", "fedboosting", "clipped"),
 }
 #: Federations on digits whose accuracy by client is kept. With equal shares clients are alike, so the table needs none.
 DIGIT_TABLE: dict[tuple[str, int], tuple[str, ...]] = {
     ("corrupted", 1): ("fedavg", "median", "fedboosting"),
-    ("corrupted", 5): ("fedavg", "median", "fedboosting"),
+    ("corrupted", 5): ("fedavg", "median", "fedboosting", "softmax"),
     ("swapped", 5): ("fedavg", "fedboosting"),
     ("sorted", 1): ("fedavg", "fedboosting"),
-    ("sorted", 5): ("fedavg", "fedboosting", "clipped"),
+    ("sorted", 5): ("fedavg", "fedboosting", "clipped", "softmax"),
     ("dirichlet", 1): ("fedavg", "fedboosting"),
 }
 
@@ -35,11 +35,6 @@ def word_case(split: str, epochs: int, name: str) -> Case:
     return replace(WORDS[name], split=split, epochs=epochs)
 
 
-def _digit_case(split: str, epochs: int, name: str) -> Case:
-    options = (("floor", FLOOR),) if name == "clipped" else ()
-    return digit_case(split, "fedboosting" if options else name, epochs, options=options)
-
-
 def library_curve(split: str, epochs: int, name: str, library: str, seed: int) -> list[float | None]:
     """Word accuracy (percent) on one library after every round."""
     return (100 * history(word_case(split, epochs, name), seed).scores[library]).tolist()
@@ -47,7 +42,7 @@ def library_curve(split: str, epochs: int, name: str, library: str, seed: int) -
 
 def client_scores(split: str, epochs: int, name: str, seed: int) -> list[float | None]:
     """Final accuracy (percent) on test digits in the mix of labels that each client holds, (N,)."""
-    found = history(_digit_case(split, epochs, name), seed)
+    found = history(digit_case(split, name, epochs), seed)
     by_label = np.array([100 * found.scores[str(label)][-LAST["digits"] :].mean() for label in range(10)])
     labels = digits()[1].numpy()
     mixes = [np.bincount(labels[rows], minlength=10) / len(rows) for rows in digit_shares(split, 3, seed)]

@@ -106,6 +106,13 @@ CLAIMS: list[Claim] = [
                sentence=f"With losses clipped at {FLOOR} it is better than FedAvg, {words}.", metric="word accuracy")
         for epochs, words in ((1, "one local epoch"), (3, "three"))
     ),
+    *(
+        _claim(f"boost-softmax-e{epochs}", partial(m.words_against, "softmax", "fedavg", epochs),
+               sentence=f"Weighted by a softmax of accuracies, a form that we could not verify, it is better than FedAvg, {words}.", metric="word accuracy")
+        for epochs, words in ((1, "one local epoch"), (3, "three"))
+    ),
+    _claim("boost-softmax-weights", m.softmax_weights, sentence="That form moves no weight further than 0.1 from a half.",
+           metric="largest distance in a round, mean over rounds", unit="share", rule="at_most", target=0.1, repeats_within=0.1),
     _claim("boost-warm", partial(m.words_against, "warm", "fedavg", 1), sentence=f"After {m.WARMUP} rounds with equal weights it is better than FedAvg.",
            metric="word accuracy"),
     _claim("boost-protected", partial(m.words_against, "protected", "fedboosting", 1),
@@ -186,7 +193,11 @@ CLAIMS: list[Claim] = [
     ),
     _claim("skew-dirichlet", partial(m.digits_against, "dirichlet", 1, "fedavg"), sentence="It loses where shares of labels are unequal.", metric="digits",
            rule="at_most", repeats_within=8.0),
-    _claim("skew-clipped", partial(m.digits_against, "sorted", 5, "fedavg", floor=FLOOR),
+    _claim("skew-softmax", partial(m.digits_against, "sorted", 5, "fedavg", name="softmax"),
+           sentence="By the softmax it stays within two points of FedAvg with five.", metric="digits", rule="within", tolerance=2.0, repeats_within=8.0),
+    _claim("bad-softmax", partial(m.digits_against, "corrupted", 5, "fedavg", name="softmax"),
+           sentence="With a client of random labels the softmax is a point better than FedAvg with five.", metric="digits", target=1.0, repeats_within=3.0),
+    _claim("skew-clipped", partial(m.digits_against, "sorted", 5, "fedavg", name="clipped"),
            sentence=f"With losses clipped at {FLOOR} it loses at most eight points with five.", metric="digits", target=-8.0, repeats_within=8.0),
     # ------------------------------------------------------------------------------------------------ leaks
     _claim("leak-raw", partial(m.better_than_guess, "raw"), sentence="Chapter 09's attack reads a plain update better than a guess would (the floor of the rows below).",

@@ -50,6 +50,7 @@ def draw_curves(ax: plt.Axes) -> None:
 STRATEGIES_IN_WORDS = {
     "fedavg": "FedAvg", "fedavg-size": "FedAvg by size", "fedprox": "FedProx", "qffl": "q-FFL", "median": "median",
     "fedboosting": "FedBoosting", "clipped": "FedBoosting, clipped", "warm": "FedBoosting, warmed up",
+    "softmax": "FedBoosting, a softmax",
 }  # fmt: skip
 WORD_SETTINGS = {
     ("domains", 1): "two libraries", ("domains", 3): "three local epochs", ("even", 1): "of one size",

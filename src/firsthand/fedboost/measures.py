@@ -21,10 +21,14 @@ from firsthand.kit.shared import shared
 
 Value = tuple[float, float | None]
 SAMPLE = 50  # numbers of a model that are encrypted one by one
-COUNTED = 20  # numbers over which a stage is timed
+COUNTED, TIMES = 20, 3  # numbers over which a stage is timed, and how often
 RELEASED_BITS = 128  # of the released configuration
 LEAST = 80.0  # per cent that central training must read before strategies are compared
-CLIPPED = (("floor", runs.FLOOR),)
+#: FedBoosting's rules beside (2) as it is.
+RULES: dict[str, tuple[tuple[str, object], ...]] = {
+    "clipped": (("floor", runs.FLOOR),),
+    "softmax": (("metric", "softmax"),),
+}
 AVERAGE, BY_SIZE = Case("words", "domains", "fedavg"), Case("words", "domains", "fedavg-size")
 BOOSTED = Case("words", "domains", "fedboosting")
 WARMUP = 2  # rounds
@@ -33,7 +37,7 @@ WORDS = {
     "fedavg-size": BY_SIZE,
     "fedprox": Case("words", "domains", "fedprox", options=(("mu", runs.PROX_MU),)),
     "fedboosting": BOOSTED,
-    "clipped": replace(BOOSTED, options=CLIPPED),
+    **{name: replace(BOOSTED, options=options) for name, options in RULES.items()},
     "warm": replace(BOOSTED, warmup=WARMUP),
     "qffl": Case("words", "domains", "qffl"),
     "median": Case("words", "domains", "median"),
@@ -42,7 +46,9 @@ WORDS = {
 
 
 def digit_case(split: str, name: str, epochs: int, **rest: object) -> Case:
-    """A federation on digits."""
+    """A federation on digits, by the name of a strategy or of one of RULES."""
+    if name in RULES:
+        name, rest = "fedboosting", {"options": RULES[name], **rest}
     return Case("digits", split, name, epochs=epochs, **rest)  # type: ignore[arg-type]
 
 
@@ -129,17 +135,20 @@ def released_key(seed: int) -> Value:
 
 @shared
 def stages(bits: int, count: int, seed: int) -> dict[str, float]:
-    """Seconds for one number in every stage of a sum over three clients, one number a ciphertext."""
+    """Seconds for one number in every stage of a sum over three clients, one number a ciphertext: medians of TIMES."""
     key, rng, u = generate_key(bits, seeded(seed)), seeded(seed), _updates(seed)[:, -count:]
     public, plain = key.public, [[int(1e9 * v) for v in row] for row in u]
-    clock = [time.process_time()]
-    sent = [[public.encrypt(number, rng) for number in row] for row in plain]
-    clock.append(time.process_time())
-    added = [public.weighted_sum(list(column), [33, 33, 34]) for column in zip(*sent, strict=True)]
-    clock.append(time.process_time())
-    assert [key.decrypt(cipher) for cipher in added]
-    clock.append(time.process_time())
-    return dict(zip(("encrypt", "add", "decrypt"), (np.diff(clock) / count).tolist(), strict=True))
+    seconds = []
+    for _ in range(TIMES):
+        clock = [time.process_time()]
+        sent = [[public.encrypt(number, rng) for number in row] for row in plain]
+        clock.append(time.process_time())
+        added = [public.weighted_sum(list(column), [33, 33, 34]) for column in zip(*sent, strict=True)]
+        clock.append(time.process_time())
+        assert [key.decrypt(cipher) for cipher in added]
+        clock.append(time.process_time())
+        seconds.append(np.diff(clock) / count)
+    return dict(zip(("encrypt", "add", "decrypt"), np.median(seconds, axis=0).tolist(), strict=True))
 
 
 def encrypting_share(seed: int) -> Value:
@@ -267,6 +276,11 @@ def words_against(name: str, other: str, epochs: int, seed: int) -> Value:
     return _mean(replace(WORDS[name], epochs=epochs), seed), _mean(replace(WORDS[other], epochs=epochs), seed)
 
 
+def softmax_weights(seed: int) -> Value:
+    """Largest distance of a client's weight from a half by the softmax, mean over the rounds."""
+    return float(np.abs(history(WORDS["softmax"], seed).weights - 1 / 2).max(1).mean()), None
+
+
 def worst_against(name: str, other: str, seed: int, split: str = "domains") -> Value:
     """Word accuracy (percent) on the worse served domain."""
     return split_against(split, other, "worst", seed, name)
@@ -324,11 +338,10 @@ def bad_weight_words(seed: int) -> Value:
     return float(history(replace(BOOSTED, split="corrupted"), seed).weights[:, 2].mean()), None
 
 
-def digits_against(split: str, epochs: int, other: str, seed: int, floor: float = 0.0) -> Value:
-    """Accuracy (percent) on digits, FedBoosting against another strategy."""
-    options = (("floor", floor),) if floor else ()
-    boosted = digit_case(split, "fedboosting", epochs, options=options)
-    return _score(boosted, seed, "digits"), _score(digit_case(split, other, epochs), seed, "digits")
+def digits_against(split: str, epochs: int, other: str, seed: int, name: str = "fedboosting") -> Value:
+    """Accuracy (percent) on digits, one strategy or rule against another."""
+    cases = (digit_case(split, one, epochs) for one in (name, other))
+    return tuple(_score(case, seed, "digits") for case in cases)  # type: ignore[return-value]
 
 
 def bad_weight(split: str, epochs: int, seed: int) -> Value:
