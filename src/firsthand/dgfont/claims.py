@@ -236,7 +236,7 @@ CLAIMS: list[Claim] = [
     _better("moves-half", "features", "on", "half", sentence="And better than the code's number, 0.5: features."),
     _better("moves-held", "features", "on", "stiff", sentence="And than a high one, 5: features."),
     *(
-        _claim(f"slant-{side}", partial(_slant, sign * runs.SHEAR, 1), source="paper",
+        _claim(f"slant-{side}", partial(_slant, sign * runs.SHEAR, 1), source="ours",
                sentence=f"Moves mean what they should: after training with slanted fonts, for another font slanted to the {side} they follow the row.",
                metric="correlation, with the sign that the slant asks for", unit="1", target=0.5, repeats_within=0.15)
         for side, sign in (("right", 1), ("left", -1))
@@ -260,9 +260,9 @@ CLAIMS: list[Claim] = [
     _retrieved("style-self", ALONE("self"), ALONE("start"), True, target=5.0, sentence="The same glyph, turned, as in TUNIT, teaches codes to find fonts: five points more than untrained ones."),
     _retrieved("style-pixels", WHOLE("full"), "pixels", True, sentence="Trained codes find fonts better than raw pixels do."),
     # ----------------------------------------------------------------------------------------------- judges
-    _claim("judge-font", _told_by_one, source="paper", sentence="One judge for all loses half or more of what can be told of fonts.", metric="fonts told beyond chance, one judge over a judge for every font", unit="ratio",
+    _claim("judge-font", _told_by_one, source="ours", sentence="One judge for all loses half or more of what can be told of fonts.", metric="fonts told beyond chance, one judge over a judge for every font", unit="ratio",
            rule="at_most", target=0.5, repeats_within=0.3),
-    _claim("judge-own", _judged, source="paper", sentence="Each judge knows its font: of a real glyph of it and one of another family it prefers its own nine times in ten.", metric="area under the curve on kept glyphs, mean over fonts", unit="1", target=0.9, repeats_within=0.03),
+    _claim("judge-own", _judged, source="ours", sentence="Each judge knows its font: of a real glyph of it and one of another family it prefers its own nine times in ten.", metric="area under the curve on kept glyphs, mean over fonts", unit="1", target=0.9, repeats_within=0.03),
     _better("judge-features", "features", "full", "single", source="paper", sentence="With a judge for every font glyphs are nearer in features than with one for all."),
     # -------------------------------------------------------------------------------------------- baselines
     _claim("references", _references, sentence="More references are better, from one to four to sixteen, in unseen fonts.", metric="minus hundredths of L1, mean of five draws", unit="1", rule="monotone", repeats_within=0.5),
