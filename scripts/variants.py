@@ -6,7 +6,8 @@ newest        the newest versions that pyproject.toml admits, in an environment 
 python3.12, python3.13
               the locked versions under another Python, where the machine has one
 
-What a notebook prints and nbval compares must not depend on any of these. Says at the end what passed.
+What a notebook prints and nbval compares must not depend on any of these. Says at the end what passed. Environments of
+their own are kept in `.variants`, several gigabytes each; remove that folder to be rid of them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -23,20 +23,28 @@ ROOT = Path(__file__).parents[1]
 NAMES = ("two-threads", "plain", "newest", "python3.12", "python3.13")
 SETTINGS = {"two-threads": {"OMP_NUM_THREADS": "2"}, "plain": {"ATEN_CPU_CAPABILITY": "default"}}
 EXTRAS = ".[book,coursework,test]"
+KEPT = ROOT / ".variants"
 
 
-def environment(name: str, folder: Path) -> Path | None:
-    """The interpreter of a variant; None where the machine has none. New ones are made in the folder."""
+def runs(python: str | None) -> bool:
+    """Whether an interpreter starts; what a version manager leaves in the path may not."""
+    return (
+        python is not None and subprocess.run([python, "--version"], capture_output=True, check=False).returncode == 0
+    )
+
+
+def environment(name: str) -> Path | None:
+    """The interpreter of a variant; None where the machine has none. New environments are made in KEPT."""
     if name in SETTINGS:
         return Path(sys.executable)
     other = shutil.which(name) if name.startswith("python") else sys.executable
-    if other is None:
+    if not runs(other):
         return None
-    subprocess.run([other, "-m", "venv", folder / name], check=True)
-    python = folder / name / "bin" / "python"
+    subprocess.run([str(other), "-m", "venv", KEPT / name], check=True)
+    python = KEPT / name / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if name == "newest":
-        subprocess.run([*pip, "--editable", EXTRAS], cwd=ROOT, check=True)
+        subprocess.run([*pip, "--upgrade", "--upgrade-strategy", "eager", "--editable", EXTRAS], cwd=ROOT, check=True)
     else:
         subprocess.run([*pip, "--require-hashes", "-r", "requirements-test.txt"], cwd=ROOT, check=True)
         subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--editable", "."], cwd=ROOT, check=True)
@@ -46,13 +54,18 @@ def environment(name: str, folder: Path) -> Path | None:
 def run(name: str) -> str:
     """Run one variant; what became of it."""
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        python = environment(name, Path(folder))
-        if python is None:
-            return "not on this machine"
-        variables = {**os.environ, "OMP_NUM_THREADS": "1", **SETTINGS.get(name, {})}
-        done = subprocess.run([python, "scripts/test.py", "unit", "notebooks"], cwd=ROOT, env=variables, check=False)
-    return f"{'passed' if done.returncode == 0 else 'FAILED'} after {(time.monotonic() - begin) / 60:.0f} minutes"
+    python = environment(name)
+    if python is None:
+        return "not on this machine"
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **SETTINGS.get(name, {})}
+    failed = [
+        part
+        for part in ("unit", "notebooks")
+        if subprocess.run([python, "scripts/test.py", part], cwd=ROOT, env=variables, check=False).returncode
+    ]
+    return (
+        f"{'FAILED: ' + ', '.join(failed) if failed else 'passed'} after {(time.monotonic() - begin) / 60:.0f} minutes"
+    )
 
 
 def main(names: list[str]) -> int:

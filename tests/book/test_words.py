@@ -52,6 +52,24 @@ def uses_of_sigma(source: str) -> set[bool]:
     return {text.endswith("(") for text in after}
 
 
+GREEK = (
+    "alpha|beta|gamma|delta|varepsilon|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|varphi|phi|chi|psi|"
+    "omega|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Phi|Psi|Omega"
+)
+INDICES = set("ijkl")
+
+
+def letters(formula: str) -> set[str]:
+    """Letters that stand for something in a formula; words, names of functions and signs of transposition do not."""
+    while (plain := re.sub(r"\\(?:text|operatorname\*?|mathrm|begin|end)\s*\{[^{}]*\}", " ", formula)) != formula:
+        formula = plain
+    fancy = re.findall(r"\\math(cal|bb|bf)\s*\{?\s*([A-Za-z])", formula)
+    formula = re.sub(r"\\math(?:cal|bb|bf)\s*\{?\s*\w\}?|\^T(?![a-zA-Z])", " ", formula)
+    greek = re.findall(rf"\\({GREEK})(?![a-zA-Z])", formula)
+    formula = re.sub(r"\\[a-zA-Z]+\*?", " ", formula)
+    return {*greek, *re.findall(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])", formula), *(f"{kind} {x}" for kind, x in fancy)}
+
+
 NOTATION = (ROOT / "book" / "notation.md").read_text(encoding="utf-8")
 GLOSSARY = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
 
@@ -77,6 +95,19 @@ def test_two_uses_of_sigma_are_found():
     assert uses_of_sigma(r"$\sigma(x)$ $\sigma\!\left(x\right)$ $\sigma\Big(x\Big)$") == {True}
     assert uses_of_sigma(r"$\sigma^2$ $(1-\sigma)$ $\sigma_i\big($") == {False}
     assert uses_of_sigma(r"$\sigma(x)$ $2\sigma$") == {True, False}
+
+
+@pytest.mark.parametrize("key", chapters())
+def test_letters_of_a_chapters_formulas_are_listed(key):
+    listed = sections(NOTATION)[f"{chapters()[key].number:02d}"] + sections(NOTATION)[EVERYWHERE]
+    known = set().union(*map(letters, listed))
+    shown = " ".join(re.findall(r"\$\$(.*?)\$\$", formulas(key), re.S))
+    assert letters(shown) - known - INDICES == set()
+
+
+def test_letters_are_found_and_words_are_not():
+    assert letters(r"\mathcal L&=\lambda\,x_i^T\operatorname{softmax}(a)") == {"cal L", "lambda", "x", "i", "a"}
+    assert letters(r"\mathrm{HCVI\text{-}R}\quad\text{ if } q>0") == {"q"}
 
 
 @pytest.mark.parametrize("key", chapters())
