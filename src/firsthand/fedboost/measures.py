@@ -24,25 +24,18 @@ SAMPLE = 50  # numbers of a model that are encrypted one by one
 COUNTED, TIMES = 20, 3  # numbers over which a stage is timed, and how often
 RELEASED_BITS = 128  # of the released configuration
 LEAST = 80.0  # per cent that central training must read before strategies are compared
-#: FedBoosting's rules beside (2) as it is.
 RULES: dict[str, tuple[tuple[str, object], ...]] = {
-    "clipped": (("floor", runs.FLOOR),),
-    "softmax": (("metric", "softmax"),),
-}
+    "clipped": (("floor", runs.FLOOR),), "softmax": (("metric", "softmax"),)}  # fmt: skip
 AVERAGE, BY_SIZE = Case("words", "domains", "fedavg"), Case("words", "domains", "fedavg-size")
 BOOSTED = Case("words", "domains", "fedboosting")
 WARMUP = 2  # rounds
 WORDS = {
-    "fedavg": AVERAGE,
-    "fedavg-size": BY_SIZE,
-    "fedprox": Case("words", "domains", "fedprox", options=(("mu", runs.PROX_MU),)),
-    "fedboosting": BOOSTED,
+    "fedavg": AVERAGE, "fedavg-size": BY_SIZE,
+    "fedprox": Case("words", "domains", "fedprox", options=(("mu", runs.PROX_MU),)), "fedboosting": BOOSTED,
     **{name: replace(BOOSTED, options=options) for name, options in RULES.items()},
-    "warm": replace(BOOSTED, warmup=WARMUP),
-    "qffl": Case("words", "domains", "qffl"),
-    "median": Case("words", "domains", "median"),
-    "protected": replace(BOOSTED, keep=0.9, slices=SLICES),
-}
+    "warm": replace(BOOSTED, warmup=WARMUP), "qffl": Case("words", "domains", "qffl"),
+    "median": Case("words", "domains", "median"), "protected": replace(BOOSTED, keep=0.9, slices=SLICES),
+}  # fmt: skip
 
 
 def digit_case(split: str, name: str, epochs: int, **rest: object) -> Case:
@@ -89,10 +82,7 @@ def predictions_changed(seed: int) -> Value:
     parties = runs.digit_clients("sorted", seed)
     state, x = _start(parties), runs.digits()[2]
     read = []
-    for total in (
-        encrypted_aggregate(u, p, pack_bits=32, rng=seeded(seed)),
-        aggregate(u, slice_weights(p) / SLICES),
-    ):
+    for total in (encrypted_aggregate(u, p, pack_bits=32, rng=seeded(seed)), aggregate(u, slice_weights(p) / SLICES)):
         model = parties[0].model
         set_state(model, (state - total).astype(np.float32))
         with torch.no_grad():
