@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
 PYTEST = [str(BIN / "python"), "-m", "pytest"]
-PARALLEL = ["-n", "2", "--dist", "loadscope"]
+THREADS = os.environ.setdefault("OMP_NUM_THREADS", "1")
+PARALLEL = ["-n", "2" if THREADS == "1" else "1", "--dist", "loadscope"]  # two by two would wait for each other
 PARTS: dict[str, list[list[str]]] = {
     "lint": [[str(BIN / "ruff"), "check", "."], [str(BIN / "ruff"), "format", "--check", "."]],
     "types": [[str(BIN / "mypy")]],
@@ -51,7 +52,6 @@ def run(part: str) -> tuple[bool, float, str]:
 
 
 def main(parts: list[str]) -> int:
-    os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
     times, closing, passed = [], "", True
     for part in parts:
         print(f"\n=== {part}", flush=True)
