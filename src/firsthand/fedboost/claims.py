@@ -140,7 +140,7 @@ CLAIMS: list[Claim] = [
     ),
     *(
         _claim(f"bad-clipped-{other}", partial(m.split_against, "corrupted", other, "mean", name="clipped"),
-               sentence=f"With losses clipped at {FLOOR} it is better than {words}.", metric="word accuracy", target=target)
+               sentence=f"With that client and losses clipped at {FLOOR} it is better than {words}.", metric="word accuracy", target=target)
         for other, words, target in (("fedavg", "FedAvg by a point or more", 1.0), ("median", "the median", 0.0))
     ),
     *(
@@ -148,7 +148,7 @@ CLAIMS: list[Claim] = [
                metric="word accuracy on it, against FedAvg")
         for name, words in (("fedboosting", "FedBoosting"), ("clipped", "FedBoosting with clipped losses"), ("median", "the median"))
     ),
-    _claim("bad-words-weight", m.bad_weight_words, sentence="That client's weight falls to 0.22 or less.", metric="mean weight of three",
+    _claim("bad-words-weight", m.bad_weight_words, sentence="The client with a library of nonsense gets 0.22 or less.", metric="mean weight of three",
            unit="share", rule="at_most", target=0.22, repeats_within=0.1),
     _claim("published", m.not_here, sentence="FedBoosting is better than FedAvg on the published test sets.", source="paper",
            metric="word accuracy, mean of four sets, batch 800, one epoch", paper=0.97),
@@ -194,11 +194,11 @@ CLAIMS: list[Claim] = [
     _claim("skew-dirichlet", partial(m.digits_against, "dirichlet", 1, "fedavg"), sentence="It loses where shares of labels are unequal.", metric="digits",
            rule="at_most", repeats_within=8.0),
     _claim("skew-softmax", partial(m.digits_against, "sorted", 5, "fedavg", name="softmax"),
-           sentence="By the softmax it stays within two points of FedAvg with five.", metric="digits", rule="within", tolerance=2.0, repeats_within=8.0),
+           sentence="There, by the softmax, it stays within two points of FedAvg with five.", metric="digits", rule="within", tolerance=2.0, repeats_within=8.0),
     _claim("bad-softmax", partial(m.digits_against, "corrupted", 5, "fedavg", name="softmax"),
            sentence="With a client of random labels the softmax is a point better than FedAvg with five.", metric="digits", target=1.0, repeats_within=3.0),
     _claim("skew-clipped", partial(m.digits_against, "sorted", 5, "fedavg", name="clipped"),
-           sentence=f"With losses clipped at {FLOOR} it loses at most eight points with five.", metric="digits", target=-8.0, repeats_within=8.0),
+           sentence=f"Where every client holds other digits and losses are clipped at {FLOOR}, it loses at most eight points with five.", metric="digits", target=-8.0, repeats_within=8.0),
     # ------------------------------------------------------------------------------------------------ leaks
     _claim("leak-raw", partial(m.better_than_guess, "raw"), sentence="Chapter 09's attack reads a plain update better than a guess would (the floor of the rows below).",
            metric="PSNR, attack minus guess", unit="dB", seeds=10, repeats_within=3.0),

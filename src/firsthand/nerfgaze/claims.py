@@ -80,10 +80,10 @@ CLAIMS: list[Claim] = [
     _claim("adapt-others", partial(m.adapting, "own", "none", "target others"), sentence="And on other people of that world.", metric="target error on five others, minus as many further steps without", repeats_within=2.0),
     _claim("adapt-source", partial(m.adapting, "own", "none", "target", start="source"), sentence="From an estimator that knows the source alone, without jitter or other renders, they lower it too.", source="paper", metric="target error, minus as many further steps on the source", repeats_within=3.0),
     *(
-        _claim(f"adapt-over-{name}", partial(m.adapting, "own", name, "target"), sentence=f"That is better than {words}.", metric="target error", repeats_within=2.0)
+        _claim(f"adapt-over-{name}", partial(m.adapting, "own", name, "target"), sentence=f"From the estimator made for that world they do better than {words}.", metric="target error", repeats_within=2.0)
         for name, words in (("norm", "measuring batch norm anew on those pictures"), ("pseudo", "learning from what the estimator itself says of them"))
     ),
-    _claim("adapt-light", partial(m.adapting, "own", "source", "target"), sentence="With their own light it is better than with the source's, darkened at random.", metric="target error", repeats_within=2.0),
+    _claim("adapt-light", partial(m.adapting, "own", "source", "target"), sentence="There, with their own light they do better than with the source's, darkened at random.", metric="target error", repeats_within=2.0),
     _claim("adapt-fitted", m.fitted_gaze, sentence="Fitting finds the gaze of such a picture better than the estimator that it began with.", metric="degrees on those pictures", repeats_within=2.0),
     *(
         _exact(f"published-{name}", partial(m.not_here, FAR), sentence=sentence, metric="angular error there", source="paper", unit="degrees", rule="at_most", seeds=5)
