@@ -137,8 +137,17 @@ def test_code_that_changes_no_value_is_confirmed_and_other_code_is_not(toy, monk
     evidence.parse(json.dumps(confirmed), "toy")
     other = [replace(claim, measure=lambda seed: (0.5001 + seed / 100, 0.1)) for claim in TOY[:1]] + TOY[1:]
     monkeypatch.setattr(verifying, "claims_of", lambda key: other)
+    monkeypatch.setattr(verifying, "differs_from_itself", lambda *_: False)
     with pytest.raises(UserError, match="other values, so measure anew: half, seed"):
         verifying.confirm("hcvi")
+    near = [replace(claim, repeats_within=0.001) for claim in other]
+    monkeypatch.setattr(verifying, "claims_of", lambda key: near)
+    monkeypatch.setattr(verifying, "differs_from_itself", lambda *_: True)
+    assert verifying.confirm("hcvi")["confirmed"]  # a time
+    monkeypatch.setattr(verifying, "claims_of", lambda key: [replace(claim, repeats_within=1e-6) for claim in other])
+    with pytest.raises(UserError, match="other values"):
+        verifying.confirm("hcvi")
+    monkeypatch.setattr(verifying, "claims_of", lambda key: other)
     monkeypatch.setattr(verifying, "processor", lambda: "another kind")
     content["commit"] = "0" * 40
     with pytest.raises(UserError, match=r"The code of commit 0+, which measured the evidence, does not run here"):
@@ -149,6 +158,15 @@ def test_code_that_changes_no_value_is_confirmed_and_other_code_is_not(toy, monk
     monkeypatch.setattr(verifying, "claims_of", lambda key: [replace(TOY[0], target=0.2), *TOY[1:]])
     with pytest.raises(UserError, match="claims of hcvi have changed"):
         verifying.confirm("hcvi")
+
+
+def test_a_cell_with_a_value_of_its_own_in_every_process_is_told(monkeypatch):
+    cells = iter(
+        [{"method": 1.0, "baseline": None}, {"method": 1.5, "baseline": None}] + 2 * [{"method": 1.0, "baseline": 2.0}]
+    )
+    monkeypatch.setattr(verifying, "_measured_by", lambda *_: ("code", next(cells)))
+    assert verifying.differs_from_itself("hcvi", "half", 0)
+    assert not verifying.differs_from_itself("hcvi", "half", 0)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,8 @@ def test_half_a_finished_cell_is_named(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     script = (
-        "import sys; import firsthand.cli as cli; from pathlib import Path; from tests.torture import victims\n"
+        "import signal, sys; import firsthand.cli as cli; from pathlib import Path; from tests.torture import victims\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job would ignore it
         "cli._list = lambda _: victims.training(Path(sys.argv[1]), 0.05)\nsys.exit(cli.main(['list']))"
     )
     process = subprocess.Popen(

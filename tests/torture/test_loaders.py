@@ -189,6 +189,20 @@ def test_a_matlab_file_that_brings_its_reader_down_is_refused(tmp_path: Path) ->
         read_mat(file, "rows")
 
 
+def test_names_and_numbers_out_of_all_measure_are_refused(tmp_path: Path) -> None:
+    _xgaze(tmp_path)
+    (tmp_path / "train_test_split.json").write_text(json.dumps({"train": ["s" * 5000]}))
+    with pytest.raises(UserError, match=r"^train.{1,10}s{80} is in the split but not on disk|leads out of train"):
+        xgaze_files(tmp_path)
+    _mpii(tmp_path)
+    savemat(tmp_path / "p00" / "Calibration" / "Camera.mat", {"cameraMatrix": np.diag([1e290, 1e290, 1])})
+    with pytest.raises(UserError, match="cameraMatrix of p00 is no camera's matrix"):
+        read_mpii(tmp_path, "p00", mpii_faces(tmp_path, "p00"), size=32)
+    words = [(tmp_path / ("w" * 5000), "WORD")]
+    with pytest.raises(UserError, match=r"the first reason: w{80}: damaged"):
+        load_words(words)
+
+
 def test_a_bit_that_turns_within_the_numbers_is_noticed(tmp_path: Path) -> None:
     file = tmp_path / "a.safetensors"
     save_tensors(file, {"a": torch.arange(50.0), "b": torch.tensor(True), "c": torch.zeros(0)}, {"seed": 0})

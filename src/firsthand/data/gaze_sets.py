@@ -32,6 +32,7 @@ from firsthand.errors import UserError
 
 FIELDS = 28  # of a line of MPIIFaceGaze
 LARGEST_SIDE = 4096  # pixels of a picture that is read
+SHOWN = 80  # letters of a name in a message
 WIDEST = float(np.pi / 2)  # radians that pitch of a visible face's gaze can be
 ORDERS = ("pitchyaw", "yawpitch")
 AGREE = 2.0  # degrees up to which an angle and a vector are one gaze
@@ -74,15 +75,25 @@ def xgaze_files(folder: str | Path, part: str = "train") -> list[Path]:
     files = [place / name for name in names]
     odd = next((file.name for file in files if file.parent != place or not _within(file, root)), None)
     if odd is not None:
-        raise UserError(f"train_test_split.json names {odd!r}, which leads out of {place.name}.")
-    missing = next((file.name for file in files if not file.is_file()), None)
+        raise UserError(f"train_test_split.json names {odd[:SHOWN]!r}, which leads out of {place.name}.")
+    missing = next((file.name for file in files if not _is_there(file)), None)
     if missing is not None:
-        raise UserError(f"{place.name}/{missing} is in the split but not on disk.")
+        raise UserError(f"{place.name}/{missing[:SHOWN]} is in the split but not on disk.")
     return files
 
 
 def _within(file: Path, root: Path) -> bool:
-    return file.resolve().is_relative_to(root.resolve())
+    try:
+        return file.resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError):  # longer than a name can be, or with a zero byte
+        return False
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def read_xgaze(file: Path, rows: list[int] | None = None) -> Gazes:
@@ -106,7 +117,7 @@ def read_xgaze(file: Path, rows: list[int] | None = None) -> Gazes:
             gaze = np.asarray(content["face_gaze"][chosen], dtype=np.float64) if "face_gaze" in content else secret
     except UserError:
         raise
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, RuntimeError):
+    except Exception:  # h5py raises whatever a damaged file leads it into
         raise UserError(
             f"{file.name} is damaged or no file of ETH-XGaze: face_patch and face_head_pose are needed."
         ) from None
@@ -170,8 +181,8 @@ def mpii_faces(folder: str | Path, person: str) -> list[Face]:
         image = root / person / parts[0]
         if not _within(image, root / person):
             raise UserError(f"Line {number} of {listed.name} leads out of {person}.")
-        if not image.is_file():
-            raise UserError(f"{person}/{parts[0]} is listed but not on disk.")
+        if not _is_there(image):
+            raise UserError(f"{person}/{parts[0][:SHOWN]} is listed but not on disk.")
         numbers = torch.from_numpy(values)
         found.append(Face(image, numbers[14:17], numbers[20:23], numbers[23:26]))
     if not found:
@@ -192,7 +203,8 @@ def mpii_camera(folder: str | Path, person: str) -> Tensor:
         matrix = np.asarray(read_mat(file, "cameraMatrix"), dtype=np.float64)
     except (UserError, TypeError, ValueError):
         raise UserError(f"{person}/Calibration/Camera.mat is damaged or has no cameraMatrix.") from None
-    if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-9:
+    usable = matrix.shape == (3, 3) and bool((np.abs(matrix) < LARGEST_SIDE * 100).all())  # not for nan either
+    if not usable or abs(np.linalg.det(matrix)) < 1e-9:
         raise UserError(f"cameraMatrix of {person} is no camera's matrix.")
     return torch.from_numpy(matrix)
 
@@ -224,7 +236,10 @@ def read_mpii(folder: str | Path, person: str, faces: list[Face], *, size: int =
 
 def _warped(file: Path, warp: Tensor, size: int) -> np.ndarray:
     """A picture seen by a virtual camera: `warp` takes the picture's pixels to its own."""
-    back = torch.linalg.inv(warp)
+    try:
+        back = torch.linalg.inv(warp)
+    except RuntimeError:
+        raise UserError(f"{file.name}: no camera sees a face where this one is said to be.") from None
     numbers = (back / back[2, 2]).flatten()[:8].tolist()
     try:
         with Image.open(file) as picture:

@@ -212,21 +212,21 @@ def load_words(
         else np.lib.format.open_memmap(store, mode="w+", dtype=np.uint8, shape=shape)
     )
     for path, text in pairs:
-        word = text.upper()
+        word, name = text.upper(), path.name[:80]
         if len(word) < shortest or set(word) - set(alphabet):
-            left_out.append(f"{path.name}: {text!r} is too short or has a letter outside the alphabet")
+            left_out.append(f"{name}: {text[:80]!r} is too short or has a letter outside the alphabet")
             continue
         if steps is not None and len(word) + sum(a == b for a, b in pairwise(word)) > steps:
-            left_out.append(f"{path.name}: {text!r} needs more than the {steps} columns that the network reads")
+            left_out.append(f"{name}: {text[:80]!r} needs more than the {steps} columns that the network reads")
             continue
         try:
             with Image.open(path) as picture:
                 pixels = picture.convert("RGB" if channels == 3 else "L").resize((size[1], size[0]))
         except FileNotFoundError:
-            left_out.append(f"{path.name}: missing")
+            left_out.append(f"{name}: missing")
             continue
-        except (OSError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for a damaged picture
-            left_out.append(f"{path.name}: damaged, or larger than a word can be")
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow's, for a damaged picture
+            left_out.append(f"{name}: damaged, or larger than a word can be")
             continue
         pixels_of[len(texts)] = np.asarray(pixels).reshape(*size, channels).transpose(2, 0, 1)
         texts.append(word)
