@@ -44,7 +44,7 @@ torture: $(VENV)/.test
 gpu: $(VENV)/.test
 	$(BIN)/python scripts/test.py gpu
 
-bench: $(VENV)/.book
+bench: $(VENV)/.test
 	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 pdf: $(VENV)/.test site

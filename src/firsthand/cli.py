@@ -24,6 +24,7 @@ PRESETS = ("smoke", "book", "paper")
 #: Chapters whose training shares its batch among processes.
 TOGETHER = ("convnextv2", "dmjd", "ghost", "drgnet", "dgfont", "nerfgaze")
 NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM)
+NAMED = {"dgfont": ("latin",)}  # data that --data may name instead of a file: what a library brings
 DEVICES = "auto, cpu, mps, cuda or cuda:N"
 
 
@@ -180,7 +181,8 @@ def _check_run(arguments: argparse.Namespace) -> None:
         raise UserError(f"Unknown device {arguments.device!r}: choose {DEVICES}.")
     if arguments.seed < 0:
         raise UserError(f"--seed must be 0 or more; got {arguments.seed}.")
-    if arguments.data is not None and not arguments.data.exists():
+    named = str(arguments.data) in NAMED.get(arguments.chapter, ())
+    if arguments.data is not None and not named and not arguments.data.exists():
         raise UserError(f"No file or folder {str(arguments.data)!r} for --data.")
     if arguments.weights is not None and not arguments.weights.is_file():
         raise UserError(f"No file {str(arguments.weights)!r} for --weights.")

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from firsthand.cli import main
 from firsthand.dgfont import PRESETS, run
 from firsthand.dgfont.experiment import glyphs_of, with_data
 from firsthand.errors import UserError
@@ -30,6 +31,8 @@ def test_a_smoke_run_scores_kept_characters_in_both_kinds_of_fonts() -> None:
 
 def test_letters_and_any_folder_of_fonts_will_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(with_data(SMOKE, "latin"), device="cpu").arrays["made"].shape[0] == 3
+    assert main(["run", "dgfont", "--preset", "smoke", "--data", "latin", "--device", "cpu"]) == 0
+    assert main(["run", "dgfont", "--preset", "smoke", "--data", "greek", "--device", "cpu"]) == 2
     for name in ("DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral"):
         shutil.copy(FONTS / f"{name}.ttf", tmp_path)
     (tmp_path / "broken.ttf").write_bytes(b"")

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 import yaml
+from jupyter_book.config import get_final_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,6 +78,15 @@ def test_links_elsewhere_hang_on_one_key():
         assert context["body"].count("<a href=") == count
         assert app.config.html_theme_options.get("use_edit_page_button", False) is bool(url)
     assert "some/book/blob/colab/colab/01_hcvi.ipynb" in module.links("https://github.com/some/book", "01_hcvi")
+
+
+def test_the_address_reaches_the_theme():
+    user = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    user["repository"]["url"] = "https://github.com/some/book"
+    options = get_final_config(user_yaml=user, cli_config={"latex_individualpages": False})[0]["html_theme_options"]
+    assert options["repository_url"] == "https://github.com/some/book"
+    assert options["repository_branch"] == "main"
+    assert options["logo"] == {"text": "Firsthand"}
 
 
 def test_the_archive_opens_from_a_folder(tmp_path, monkeypatch, capsys):
