@@ -6,6 +6,11 @@ While the key is empty there are none.
 from __future__ import annotations
 
 BUTTONS = ("use_edit_page_button", "use_issues_button", "use_repository_button")
+#: The publishing workflow lays both beside the front page.
+TAKE = (
+    '<p class="fh-elsewhere">Take it with you: <a href="../firsthand.pdf">PDF</a> · '
+    '<a href="../firsthand.zip">the site as an archive</a></p>'
+)
 COLAB_BRANCH = "colab"  # written by scripts/colab.py in the publishing workflow
 
 
@@ -32,6 +37,8 @@ def _buttons(app, config) -> None:
 
 def _above(app, pagename, templatename, context, doctree) -> None:
     url = repository(app.config)
+    if url and pagename == "book/how_to_use":
+        context["body"] = TAKE + context["body"]
     if url and pagename.startswith("notebooks/") and "body" in context:
         context["body"] = links(url, pagename.removeprefix("notebooks/")) + context["body"]
 

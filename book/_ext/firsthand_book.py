@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def _value(value) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def _ledger_row(env, key: str, row: dict, command: str) -> str:
+def _ledger_row(env, key: str, row: dict) -> str:
+    command = f"firsthand evidence {key} --verify --claim {row['id']}"
     link = env.app.builder.get_relative_uri(env.docname, f"notebooks/{chapters()[key].stem}")
     values = f"<p>Method: {', '.join(map(_value, row['method']))}</p>"
     if row["baseline"]:
@@ -110,9 +112,10 @@ class Ledger(Directive):
                 f"<p><strong>{html.escape(c.title)}</strong>: {html.escape(verdict_words(key))}.{stale} "
                 f"Measured in {content['minutes']:g} minutes of computing on {html.escape(machine['processor'])}, "
                 f"one thread a process, Python {machine['python']}, {html.escape(packages)}; "
-                f"code <code>{content['code']}</code>.{_found_again(content)}</p>"
+                f"<code>{html.escape(content['command'])}</code>, by code <code>{content['code']}</code>."
+                f"{_found_again(content)}</p>"
             )
-            rows += [_ledger_row(env, key, row, content["command"]) for row in content["claims"]]
+            rows += [_ledger_row(env, key, row) for row in content["claims"]]
         names = ("Claim", "Found [95 %]", "Rule", "Verdict")
         head = "".join(f"<th>{name}</th>" for name in names)
         return _raw(
@@ -183,12 +186,29 @@ def _without_hidden_tests(app, exception) -> None:
             file.write_text(json.dumps({**book, "cells": kept}, indent=1) + "\n", encoding="utf-8")
 
 
+#: What rows of a chapter's card link to: the row's name, the page, the link's words.
+CARD_LINKS = (
+    ("Verdicts", "../book/evidence.html", "every row"),
+    ("You need", "00_before_you_start.html", "before you start"),
+)
+
+
+def _card_links(app, pagename, templatename, context, doctree) -> None:
+    """The stored card is a table that also reads well without a site; here two of its rows lead on."""
+    if not pagename.startswith("notebooks/") or "body" not in context:
+        return
+    for name, page, words in CARD_LINKS:
+        row = re.compile(rf"(<strong>{name}</strong></p></td>\s*<td><p>.*?)(</p></td>)", re.S)
+        context["body"] = row.sub(rf'\1 (<a href="{page}">{words}</a>)\2', context["body"], count=1)
+
+
 def setup(app) -> dict:
     app.add_directive("chapter-cards", ChapterCards)
     app.add_directive("ledger", Ledger)
     app.add_directive("data-cards", DataCards)
     app.add_directive("weight-cards", WeightCards)
     app.connect("autodoc-process-docstring", _link_back)
+    app.connect("html-page-context", _card_links)
     app.connect("build-finished", _write_pictures)
     app.connect("build-finished", _without_hidden_tests)
     return {"parallel_read_safe": False, "version": "1"}

@@ -109,6 +109,8 @@ class RunStatus(Directive):
         for key, name in names.items():
             values = (html.escape(str(runs.get(key, {}).get(column, "–"))) for column in self.COLUMNS)
             lines.append(f"<tr><th>{name}</th>{''.join(f'<td>{value}</td>' for value in values)}</tr>")
+        seconds = [runs[key]["seconds"] for key in names if key in runs]
+        lines.append(f"<tr><th>all {len(seconds)}</th><td>{sum(seconds):.0f}</td>{'<td></td>' * 6}</tr>")
         head = "".join(f"<th>{name}</th>" for name in ("Page", *self.COLUMNS))
         table = f'<table class="fh-summary"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
         frame = 'class="fh-ledger-short" tabindex="0" role="region" aria-label="Run status"'

@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--seeds", type=int, default=5, help="at least 5 (default); a claim may ask for more")
     add.add_argument("--workers", type=int, default=1, help="processes on this machine")
     add.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
+    add.add_argument("--claim", metavar="ID", help="of --verify: this row only")
     change = add.add_mutually_exclusive_group()
     change.add_argument("--verify", action="store_true", help="recompute every stored value and compare")
     change.add_argument("--reword", action="store_true", help="only bring changed sentences into the file")
@@ -289,10 +290,12 @@ def _evidence(arguments: argparse.Namespace) -> int:
         raise UserError(f"Evidence needs at least 5 seeds; got {arguments.seeds}.")
     from firsthand.kit import evidence
 
+    if arguments.claim is not None and (not arguments.verify or arguments.chapter == "all"):
+        raise UserError("--claim names a row of one chapter that --verify recomputes; give both.")
     if arguments.verify:
         from firsthand.kit.verifying import verify
 
-        differences = [line for key in keys for line in verify(key, workers=arguments.workers)]
+        differences = [line for key in keys for line in verify(key, workers=arguments.workers, only=arguments.claim)]
         print("\n".join(differences) or "Every stored value was found again.")
         return 1 if differences else 0
     if arguments.confirm:

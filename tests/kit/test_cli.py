@@ -28,6 +28,8 @@ REFUSALS = [
     (["evidence", "hcvi", "--workers", "0"], "--workers must be at least 1"),
     (["evidence", "hcvi", "--seeds", "3"], "at least 5 seeds"),
     (["evidence", "nothing"], "Unknown chapter"),
+    (["evidence", "hcvi", "--claim", "levels"], "--claim names a row of one chapter that --verify recomputes"),
+    (["evidence", "hcvi", "--verify", "--claim", "nothing"], "hcvi has no claim 'nothing'"),
     (["dance"], "invalid choice: 'dance'"),
     ([], "required: COMMAND"),
 ]

@@ -89,6 +89,16 @@ def test_the_address_reaches_the_theme():
     assert options["logo"] == {"text": "Firsthand"}
 
 
+def test_a_card_leads_on_where_there_is_a_site():
+    rows = "".join(
+        f"<tr><td><p><strong>{name}</strong></p></td>\n<td><p>words</p></td></tr>" for name in ("You need", "Verdicts")
+    )
+    context = {"body": rows}
+    load("book/_ext/firsthand_book.py")._card_links(None, "notebooks/01_hcvi", "", context, None)
+    assert context["body"].count("words (<a href=") == 2
+    assert '(<a href="../book/evidence.html">every row</a>)</p></td></tr>' in context["body"]
+
+
 def test_the_archive_opens_from_a_folder(tmp_path, monkeypatch, capsys):
     module = load("scripts/offline.py")
     site = tmp_path / "html"

@@ -57,18 +57,23 @@ def _same(old: Any, new: Any, tolerance: float) -> bool:
     return all(math.isclose(a, b, rel_tol=1e-9, abs_tol=max(tolerance, 1e-12)) for a, b in pairs)
 
 
-def verify(key: str, *, workers: int = 1) -> list[str]:
-    """Recompute every stored cell of a chapter; return the differences, one sentence each."""
+def verify(key: str, *, workers: int = 1, only: str | None = None) -> list[str]:
+    """Recompute every stored cell of a chapter, or of one claim; return the differences, one sentence each.
+
+    Raises:
+        UserError: no such claim.
+    """
     content = load(key)
+    rows = [row for row in content["claims"] if only in (None, row["id"])]
+    if not rows:
+        raise UserError(f"{key} has no claim {only!r}; its rows are in the book's evidence.")
     by_id = {claim.id: claim for claim in claims_of(key)}
     unknown = [row["id"] for row in content["claims"] if row["id"] not in by_id]
     if unknown:
         return [f"{name}: stored, but no longer a claim" for name in unknown]
     there = elsewhere(key)
     jobs: Iterable[Any] = (
-        joblib.delayed(_differs_by_name)(key, row, seed, there.get(row["id"]))
-        for row in content["claims"]
-        for seed in row["seeds"]
+        joblib.delayed(_differs_by_name)(key, row, seed, there.get(row["id"])) for row in rows for seed in row["seeds"]
     )
     return [line for line in joblib.Parallel(n_jobs=workers)(jobs) if line]
 
