@@ -94,7 +94,11 @@ def _found_again(content: dict) -> str:
         f" Code <code>{entry['code']}</code> found the first {entry['claims']} claims of seed {entry['seed']} again, "
         "to the last digit or, on another kind of processor, within their tolerance."
         for entry in content.get("confirmed", [])[-1:]
-    )
+    ) + "".join(
+        f" Code <code>{entry['code']}</code> added the curve{'s' * (len(entry['curves']) > 1)} "
+        f"{', '.join(entry['curves'])}."
+        for entry in content.get("confirmed", []) if entry.get("curves")
+    )  # fmt: skip
 
 
 class Ledger(Directive):

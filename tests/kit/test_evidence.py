@@ -124,6 +124,7 @@ def test_code_that_changes_no_value_is_confirmed_and_other_code_is_not(toy, monk
     content = evidence.measure("hcvi", progress=False)
     monkeypatch.setattr(verifying, "load", lambda key: content)
     monkeypatch.setattr(verifying, "claims_of", lambda key: TOY)
+    monkeypatch.setattr(verifying, "curves_of", evidence.curves_of)
     with pytest.raises(UserError, match="nothing to confirm"):
         verifying.confirm("hcvi")
     for module in (evidence, verifying):
@@ -134,6 +135,7 @@ def test_code_that_changes_no_value_is_confirmed_and_other_code_is_not(toy, monk
     entry = confirmed["confirmed"][0]
     assert (entry["code"], entry["claims"]) == ("0123456789abcdef", 2 if entry["seed"] == 0 else 1)
     assert confirmed["code"] == content["code"]
+    assert confirmed["curves"] == content["curves"] and "curves" not in entry
     evidence.parse(json.dumps(confirmed), "toy")
     other = [replace(claim, measure=lambda seed: (0.5001 + seed / 100, 0.1)) for claim in TOY[:1]] + TOY[1:]
     monkeypatch.setattr(verifying, "claims_of", lambda key: other)
@@ -158,6 +160,22 @@ def test_code_that_changes_no_value_is_confirmed_and_other_code_is_not(toy, monk
     monkeypatch.setattr(verifying, "claims_of", lambda key: [replace(TOY[0], target=0.2), *TOY[1:]])
     with pytest.raises(UserError, match="claims of hcvi have changed"):
         verifying.confirm("hcvi")
+
+
+def test_a_new_curve_is_measured_when_code_is_confirmed_and_named(toy, monkeypatch):
+    content = evidence.measure("hcvi", progress=False)
+    curves = [Curve("line", "x", [0, 1], lambda s: [s, 9.0]), Curve("more", "x", [0, 1], lambda s: [s, 1.0])]
+    for name, value in {
+        "load": lambda key: content, "claims_of": lambda key: TOY, "curves_of": lambda key: curves,
+        "is_stale": lambda content: True,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(verifying, name, value)
+    confirmed = verifying.confirm("hcvi")
+    line, more = confirmed["curves"]
+    assert line == content["curves"][0]  # not measured again
+    assert (more["id"], more["values"]) == ("more", [[seed, 1.0] for seed in range(5)])
+    assert confirmed["confirmed"][0]["curves"] == ["more"]
+    evidence.parse(json.dumps(confirmed), "toy")
 
 
 def test_a_cell_with_a_value_of_its_own_in_every_process_is_told(monkeypatch):

@@ -264,16 +264,13 @@ def _content(
         "environment": environment(workers, {name for one in cells.values() for name in one.get(PROCESSORS, [])}),
         "minutes": round(sum(row["seconds"] for row in rows) / 60, 1),
         "claims": rows,
-        "curves": [
-            {
-                "id": c.id,
-                "xlabel": c.xlabel,
-                "x": c.x,
-                "values": [cells[s][CURVE + c.id] for s in _seeds(c.seeds, seeds)],
-            }
-            for c in curves
-        ],
+        "curves": [curve_row(c, [cells[s][CURVE + c.id] for s in _seeds(c.seeds, seeds)]) for c in curves],
     }
+
+
+def curve_row(curve: Curve, values: list[list[float | None]]) -> dict[str, Any]:
+    """The stored form of a curve with its values, a list a seed."""
+    return {"id": curve.id, "xlabel": curve.xlabel, "x": curve.x, "values": values}
 
 
 def _row(claim: Claim, cells: list[dict[str, Any]]) -> dict[str, Any]:

@@ -21,7 +21,9 @@ import torch
 from firsthand.chapters import PACKAGE
 from firsthand.errors import UserError
 from firsthand.kit.claims import Claim
-from firsthand.kit.evidence import claims_of, current_hash, elsewhere, is_stale, load, measure_cell, processor
+from firsthand.kit.evidence import (
+    claims_of, curve_row, curves_of, current_hash, elsewhere, is_stale, load, measure_cell, processor,
+)  # fmt: skip
 from firsthand.kit.provenance import commit
 
 
@@ -140,7 +142,8 @@ def confirm(key: str, *, minutes: float = 30.0) -> dict[str, Any]:
     code's hash, and its claims are measured again, in their order since they share what is costly, until time is up. On
     the processor that measured them, values must be the same to the last digit, but for times and the like, which are
     not the same twice. On another, where rounding may have changed a value, the code that measured it is run here as
-    well, and must give the new code's value.
+    well, and must give the new code's value. Curves, which no verdict rests on, may be added: a new one is measured
+    then, at all seeds, and named.
 
     Args:
         key: chapter. minutes: after which no further claim is begun.
@@ -174,5 +177,20 @@ def confirm(key: str, *, minutes: float = 30.0) -> dict[str, Any]:
         if wrong:
             raise UserError(f"The present code gives other values, so measure anew: {wrong}.")
         found += 1
-    entry = {"code": code, "commit": commit(), "seed": seed, "claims": found}
-    return {**content, "confirmed": [*content.get("confirmed", []), entry]}
+    curves, new = _with_new_curves(content)
+    entry = {"code": code, "commit": commit(), "seed": seed, "claims": found, **({"curves": new} if new else {})}
+    return {**content, "curves": curves, "confirmed": [*content.get("confirmed", []), entry]}
+
+
+def _with_new_curves(content: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Every curve that the present code has, and the ids of those that were measured just now."""
+    torch.set_num_threads(1)  # as evidence is measured
+    stored = {row["id"]: row for row in content["curves"]}
+    rows, new = [], []
+    for curve in curves_of(content["chapter"]):
+        row = stored.get(curve.id)
+        if row is None or row["x"] != curve.x:
+            row = curve_row(curve, [list(curve.measure(seed)) for seed in range(curve.seeds)])
+            new.append(curve.id)
+        rows.append(row)
+    return rows, new
