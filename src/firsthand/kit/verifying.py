@@ -22,7 +22,15 @@ from firsthand.chapters import PACKAGE
 from firsthand.errors import UserError
 from firsthand.kit.claims import Claim
 from firsthand.kit.evidence import (
-    claims_of, curve_row, curves_of, current_hash, elsewhere, is_stale, load, measure_cell, processor,
+    claims_of,
+    current_hash,
+    curve_row,
+    curves_of,
+    elsewhere,
+    is_stale,
+    load,
+    measure_cell,
+    processor,
 )  # fmt: skip
 from firsthand.kit.provenance import commit
 
