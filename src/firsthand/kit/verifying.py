@@ -31,7 +31,7 @@ from firsthand.kit.evidence import (
     load,
     measure_cell,
     processor,
-)  # fmt: skip
+)
 from firsthand.kit.provenance import commit
 
 
