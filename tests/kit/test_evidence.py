@@ -135,7 +135,8 @@ def test_code_that_changes_no_value_is_confirmed_and_other_code_is_not(toy, monk
     entry = confirmed["confirmed"][0]
     assert (entry["code"], entry["claims"]) == ("0123456789abcdef", 2 if entry["seed"] == 0 else 1)
     assert confirmed["code"] == content["code"]
-    assert confirmed["curves"] == content["curves"] and "curves" not in entry
+    assert confirmed["curves"] == content["curves"]
+    assert "curves" not in entry
     evidence.parse(json.dumps(confirmed), "toy")
     other = [replace(claim, measure=lambda seed: (0.5001 + seed / 100, 0.1)) for claim in TOY[:1]] + TOY[1:]
     monkeypatch.setattr(verifying, "claims_of", lambda key: other)
