@@ -67,6 +67,20 @@ def test_copies_for_colab_install_first_and_tell_no_hidden_test(tmp_path):
     assert not any(c.get("outputs") for c in made.cells)
 
 
+def test_versions_of_colab_are_those_of_our_dependencies():
+    freeze = """# a list
+absl-py==1.4.0
+Pillow==11.3.0
+scikit_image==0.25.2
+torch @ https://download.pytorch.org/whl/cu118/torch-2.1.0%2Bcu118-cp310-cp310-linux_x86_64.whl#sha256=a81b
+torchvision==0.24.0+cu126
+torchaudio==2.9.0
+ipykernel==6.17.1
+"""
+    wanted = ["Pillow==11.3.0", "scikit_image==0.25.2", "torch==2.1.0", "torchvision==0.24.0", "ipykernel==6.17.1"]
+    assert load("scripts/colab.py").pins(freeze) == wanted
+
+
 def test_links_elsewhere_hang_on_one_key():
     module = load("book/_ext/elsewhere.py")
     for url, count in (("", 0), ("https://github.com/some/book/", 2), ("https://example.org/book", 0)):
