@@ -65,6 +65,12 @@ def test_an_eleventh_paper(clone):
         assert linted.returncode == 0, linted.stdout
     assert "11  toy" in firsthand(clone, "list")
     assert "error of one" in firsthand(clone, "run", "toy", "--preset", "smoke")
+    (clone / "values.txt").write_text("1\n2\n4\n", encoding="utf-8")
+    assert "error of one" in firsthand(clone, "run", "toy", "--preset", "smoke", "--data", "values.txt")
+    (clone / "values.txt").write_text("one\n", encoding="utf-8")
+    refused = said(clone, "-m", "firsthand.cli", "run", "toy", "--preset", "smoke", "--data", "values.txt")
+    assert refused.returncode == 2, refused.stderr
+    assert "must be a file with a number on each line; values.txt is not." in refused.stderr
     assert "toy.json: 2 holds" in firsthand(clone, "evidence", "toy").replace(
         ", 0 fails, 0 inconclusive, 0 not tested", ""
     )
@@ -76,6 +82,10 @@ def test_an_eleventh_paper(clone):
     assert executed.returncode == 0, executed.stderr
     missing = json.loads(said(clone, "-c", PROBLEMS).stdout)
     assert [p.split(":")[0] for p in missing] == ["lengths", "lengths", "exercises"], missing
+    firsthand(clone, "coursework", "build", "toy", "--to", "editions")
+    student = (clone / "editions" / "student" / "11_toy.ipynb").read_text(encoding="utf-8")
+    assert "def mean(values)" in student
+    assert "hidden_1" not in student
 
 
 def test_a_second_time_is_refused(clone, tmp_path):

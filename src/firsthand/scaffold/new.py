@@ -29,7 +29,8 @@ Written: {count} files of chapter {number:02d}, a toy that runs. Now
   2. firsthand evidence {key} --workers 2
   3. python scripts/notebook_from_text.py drafts/{stem}.txt notebooks/{stem}.ipynb
      python scripts/execute.py notebooks/{stem}.ipynb
-  4. add notebooks/{stem} to _toc.yml, "firsthand.{key}" to the layers in pyproject.toml, its functions to book/api.md
+  4. add notebooks/{stem} to _toc.yml, "firsthand.{key}" to the layers in pyproject.toml, its functions to book/api.md,
+     and "## Chapter {number:02d}: …" with the letters of its formulas to book/notation.md
   5. make check says what is missing
 """
 
