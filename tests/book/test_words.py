@@ -124,3 +124,11 @@ def test_no_term_is_defined_twice_and_terms_are_in_order():
     body = GLOSSARY.split("```{glossary}")[1].split("```")[0]
     first = [entry.strip().splitlines()[0].lower() for entry in body.strip().split("\n\n")]
     assert first == sorted(first, key=lambda term: term.replace("-", " "))
+
+
+@pytest.mark.parametrize("key", chapters())
+def test_works_that_a_chapter_links_are_among_the_references(key):
+    linked = set(re.findall(r"arxiv\.org/abs/(\d{4}\.\d{4,5})", formulas(key)))
+    references = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    assert linked
+    assert {number for number in linked if f"arXiv {number}" not in references} == set()
