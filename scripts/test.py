@@ -1,10 +1,12 @@
-"""Run parts of the checks, one after the other, and say how long each took: python scripts/test.py PART …
+"""Run parts of the checks, one after the other, and say how long each took: python scripts/test.py [--record] PART …
 
-Stops at the first part that fails. pytest's closing line is the last word.
+Stops at the first part that fails. pytest's closing line is the last word. With --record, times are kept for the book's
+page of run times if all passed.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
+RECORD = ROOT / "src" / "firsthand" / "evidence" / "checks.json"
 
 PYTEST = [str(BIN / "python"), "-m", "pytest"]
 THREADS = os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -51,7 +54,18 @@ def run(part: str) -> tuple[bool, float, str]:
     return True, time.perf_counter() - begin, last
 
 
+def write(times: list[tuple[str, float]]) -> None:
+    """Keep the seconds of each part, and where they were measured."""
+    from firsthand.kit.provenance import processor
+
+    seconds = {part: round(spent, 1) for part, spent in times}
+    content = {"processor": processor(), "cores": os.cpu_count(), "threads": int(THREADS), "seconds": seconds}
+    RECORD.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
 def main(parts: list[str]) -> int:
+    record = "--record" in parts
+    parts = [part for part in parts if part != "--record"]
     times, closing, passed = [], "", True
     for part in parts:
         print(f"\n=== {part}", flush=True)
@@ -65,6 +79,8 @@ def main(parts: list[str]) -> int:
     for part, seconds in times:
         print(f"{part:<10} {seconds:7.1f}")
     print(f"{'in all':<10} {sum(s for _, s in times):7.1f}\n")
+    if passed and record:
+        write(times)
     print(closing)
     return 0 if passed else 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
 import tomllib
@@ -79,6 +80,32 @@ ipykernel==6.17.1
 """
     wanted = ["Pillow==11.3.0", "scikit_image==0.25.2", "torch==2.1.0", "torchvision==0.24.0", "ipykernel==6.17.1"]
     assert load("scripts/colab.py").pins(freeze) == wanted
+
+
+def test_speeds_come_from_the_results():
+    module = load("book/_ext/speed.py")
+    found = module.rows()
+    assert {row["file"] for row, _, _ in found} == {file.stem for file in (ROOT / "benchmarks" / "results").glob("*")}
+    assert all(0.005 < ratio < 500 for _, ratio, _ in found)
+    content = {"rows": [{"n": 1, "form": "a b", "s": 2.0}, {"n": 2, "form": "a b", "s": 4.0}]}
+    one, two = (["rows", f"n={n} form=a_b", "s"] for n in (1, 2))
+    assert module.at(content, two) == 4
+    assert module.speed({"seconds": [one, two]}, content) == 2
+    assert module.speed({"rates": [one, two]}, content) == 0.5
+    assert module.speed({"slower": two}, content) == 0.25
+    assert module.speed({"faster": two}, content) == 4
+
+
+def test_seconds_of_the_checks_are_kept(tmp_path, monkeypatch):
+    module = load("scripts/test.py")
+    monkeypatch.setattr(module, "RECORD", tmp_path / "checks.json")
+    monkeypatch.setattr(module, "run", lambda part: (part != "types", 2.0, "3 passed"))
+    assert module.main(["--record", "lint", "types"]) == 1
+    assert not module.RECORD.exists()
+    assert module.main(["lint", "imports"]) == 0
+    assert not module.RECORD.exists()
+    assert module.main(["--record", "lint", "imports"]) == 0
+    assert json.loads(module.RECORD.read_text(encoding="utf-8"))["seconds"] == {"lint": 2.0, "imports": 2.0}
 
 
 def test_links_elsewhere_hang_on_one_key():
