@@ -26,6 +26,7 @@ TOGETHER = ("convnextv2", "dmjd", "ghost", "drgnet", "dgfont", "nerfgaze")
 NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM)
 NAMED = {"dgfont": ("latin",)}  # data that --data may name instead of a file: what a library brings
 DEVICES = "auto, cpu, mps, cuda or cuda:N"
+Commands = argparse._SubParsersAction  # what add_subparsers returns has no public name
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,6 +47,20 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("doctor", help="what works on this machine and what to do about what does not")
     add.set_defaults(do=_doctor)
 
+    _add_run(commands)
+    _add_evidence(commands)
+
+    add = commands.add_parser("new", help="write a new chapter's first files, a toy that runs, into this clone")
+    add.add_argument("key", metavar="KEY", help="the folder's name, such as hcvi")
+    add.add_argument("--number", type=int, required=True)
+    add.add_argument("--title", required=True, help="as the card shows it")
+    add.set_defaults(do=_new)
+
+    _add_coursework(commands)
+    return parser
+
+
+def _add_run(commands: Commands) -> None:
     add = commands.add_parser("run", help="run a chapter's experiment and print its result")
     add.add_argument("chapter", metavar="CHAPTER")
     add.add_argument(
@@ -62,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--notebook", type=Path, metavar="FILE", help="run the chapter's notebook instead, into FILE")
     add.set_defaults(do=_run)
 
+
+def _add_evidence(commands: Commands) -> None:
     add = commands.add_parser("evidence", help="measure a chapter's claims and write its evidence file")
     add.add_argument("chapter", metavar="CHAPTER", help="or all")
     add.add_argument("--seeds", type=int, default=5, help="at least 5 (default); a claim may ask for more")
@@ -75,12 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--minutes", type=float, default=30.0, help="of --confirm, after which no claim is begun")
     add.set_defaults(do=_evidence)
 
-    add = commands.add_parser("new", help="write a new chapter's first files, a toy that runs, into this clone")
-    add.add_argument("key", metavar="KEY", help="the folder's name, such as hcvi")
-    add.add_argument("--number", type=int, required=True)
-    add.add_argument("--title", required=True, help="as the card shows it")
-    add.set_defaults(do=_new)
 
+def _add_coursework(commands: Commands) -> None:
     add = commands.add_parser("coursework", help="editions for students and instructors, and marks for submissions")
     actions = add.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
     one = actions.add_parser("build", help="write both editions of chapters")
@@ -100,7 +113,6 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--image", metavar="NAME", help="run student code in containers of this image (docker or podman)")
     one.add_argument("--unsafe", action="store_true", help="run student code without a sandbox")
     one.set_defaults(do=_coursework_grade)
-    return parser
 
 
 @contextmanager

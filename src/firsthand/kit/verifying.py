@@ -159,35 +159,47 @@ def confirm(key: str, *, minutes: float = 30.0) -> dict[str, Any]:
     Raises:
         UserError: nothing has changed, claims have, or a value was not found again.
     """
-    content, by_id = load(key), {claim.id: claim for claim in claims_of(key)}
+    content = load(key)
     if not is_stale(content):
         raise UserError(f"The evidence of {key} is of the present code: there is nothing to confirm.")
-    for row in content["claims"]:
-        claim = by_id.get(row["id"])
-        same = claim and all(getattr(claim, name) == row[name] for name in ("rule", "target", "tolerance"))
-        if not same or len(by_id) != len(content["claims"]):
-            raise UserError(f"The claims of {key} have changed: measure anew.")
+    by_id = _unchanged_claims(content)
     code, begin = current_hash(key), time.monotonic()
-    there = processor() == content["environment"]["processor"]
     seed = random.Random(code).randrange(5)
-    rows = [row for row in content["claims"] if seed in row["seeds"] and row["not_tested"] is None]
     found = 0
-    for row in rows:
+    for row in content["claims"]:
+        if seed not in row["seeds"] or row["not_tested"] is not None:
+            continue
         if time.monotonic() - begin > 60 * minutes:
             break
-        claim = by_id[row["id"]]
-        wrong = differs(replace(claim, repeats_within=0.0) if there else claim, row, seed)
-        if wrong and there and differs_from_itself(key, row["id"], seed):
-            wrong = differs(claim, row, seed)
-        if wrong and not there:
-            before = {**row, "seeds": [seed], **{k: [v] for k, v in _by_earlier_code(content, row["id"], seed).items()}}
-            wrong = differs(replace(claim, repeats_within=0.0), before, seed)
-        if wrong:
+        if wrong := _not_found_again(content, by_id[row["id"]], row, seed):
             raise UserError(f"The present code gives other values, so measure anew: {wrong}.")
         found += 1
     curves, new = _with_new_curves(content)
     entry = {"code": code, "commit": commit(), "seed": seed, "claims": found, **({"curves": new} if new else {})}
     return {**content, "curves": curves, "confirmed": [*content.get("confirmed", []), entry]}
+
+
+def _unchanged_claims(content: dict[str, Any]) -> dict[str, Claim]:
+    """The present claims by id, if they are those of the evidence."""
+    by_id = {claim.id: claim for claim in claims_of(content["chapter"])}
+    names = ("rule", "target", "tolerance")
+    stored = {row["id"]: [row[name] for name in names] for row in content["claims"]}
+    if stored != {claim.id: [getattr(claim, name) for name in names] for claim in by_id.values()}:
+        raise UserError(f"The claims of {content['chapter']} have changed: measure anew.")
+    return by_id
+
+
+def _not_found_again(content: dict[str, Any], claim: Claim, row: dict[str, Any], seed: int) -> str | None:
+    """How a cell by the present code differs from the stored one, as `confirm` compares them, or None."""
+    key, exact = content["chapter"], replace(claim, repeats_within=0.0)
+    if processor() == content["environment"]["processor"]:
+        wrong = differs(exact, row, seed)
+        return differs(claim, row, seed) if wrong and differs_from_itself(key, row["id"], seed) else wrong
+    wrong = differs(claim, row, seed)
+    if not wrong:
+        return None
+    before = _by_earlier_code(content, row["id"], seed)
+    return differs(exact, {**row, "seeds": [seed], **{what: [value] for what, value in before.items()}}, seed)
 
 
 def _with_new_curves(content: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
