@@ -16,7 +16,8 @@ import torch
 
 from firsthand.data.fundus import fundi
 from firsthand.data.retinas import fgadr, field_of_view, idrid_segmentation, read_retinas
-from firsthand.drgnet.claims import CLAIMS, CURVES
+from firsthand.drgnet.claims import CLAIMS
+from firsthand.drgnet.claims import CURVES as ROUND_CURVES
 from firsthand.drgnet.feedback import Expert, summary
 from firsthand.drgnet.interaction import Update, interact
 from firsthand.drgnet.network import UNet
@@ -24,6 +25,7 @@ from firsthand.drgnet.runs import GRADES, LESIONS, TERMS, TOGETHER, UNION, preci
 from firsthand.drgnet.system import DRGNet, Retinas, gathered, lesion_probabilities, need_apart
 from firsthand.drgnet.training import Recipe, Terms, take_over, train_grader, train_segmenter, train_together
 from firsthand.errors import UserError
+from firsthand.kit.claims import Curve
 from firsthand.kit.results import Result
 from firsthand.kit.training import accelerator_for
 
@@ -196,3 +198,14 @@ def _rounds(config: Config, system: DRGNet, train: Retinas, pool: Retinas, seed:
         "clicks": float(effort["clicks"]), "pixels": float(effort["pixels"]),
         "moved": max(one.moved for one in rounds),
     }  # fmt: skip
+
+
+def _along(seed: int) -> list[float | None]:
+    """The segmenter's loss in a reader's own run, mean over every EVERY steps."""
+    losses = run(PRESETS["book"], seed=seed, device="cpu", progress=False).arrays["loss/lesions"]
+    return losses.reshape(-1, EVERY).mean(1).tolist()
+
+
+EVERY = 10
+_STEPS = [EVERY * (n + 0.5) for n in range(PRESETS["book"].lesions.steps // EVERY)]
+CURVES = [*ROUND_CURVES, Curve("reader", "step", _STEPS, _along)]

@@ -212,9 +212,13 @@ CLAIMS: list[Claim] = [
            unit="dB", seeds=10, repeats_within=3.0),
 ]  # fmt: skip
 
-_ROUNDS = [float(r) for r in range(1, WORD_ROUNDS[1] + 1)]
+_ROUNDS, _DIGIT_ROUNDS = ([float(r) for r in range(1, last + 1)] for last in (WORD_ROUNDS[1], DIGIT_ROUNDS))
 CURVES: list[Curve] = [
     *(Curve(name, "round", _ROUNDS, partial(m.accuracy_curve, name)) for name in ("fedavg", "fedboosting", "qffl")),
-    Curve("digits", "round", [float(r) for r in range(1, DIGIT_ROUNDS + 1)], m.digits_curve),
+    Curve("digits", "round", _DIGIT_ROUNDS, partial(m.digits_curve, "iid", "fedboosting")),
+    *(
+        Curve(f"digits-corrupted-{name}", "round", _DIGIT_ROUNDS, partial(m.digits_curve, "corrupted", name))
+        for name in ("fedavg", "fedboosting", "median")
+    ),
     *by_client.CURVES,
 ]

@@ -395,6 +395,6 @@ def accuracy_curve(name: str, seed: int) -> list[float | None]:
     return (100 * history(WORDS[name], seed).mean_score()).tolist()
 
 
-def digits_curve(seed: int) -> list[float | None]:
-    """Accuracy (percent) on digits after every round of FedBoosting, equal shares."""
-    return (100 * history(digit_case("iid", "fedboosting", 1), seed).scores["digits"]).tolist()
+def digits_curve(split: str, name: str, seed: int) -> list[float | None]:
+    """Accuracy (percent) on digits after every round."""
+    return (100 * history(digit_case(split, name, 1), seed).scores["digits"]).tolist()

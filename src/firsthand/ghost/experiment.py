@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,12 @@ from firsthand.ghost.training import (
     measure_batch_norm,
     train_detector,
 )
+from firsthand.kit.claims import Curve
 from firsthand.kit.results import Result
+from firsthand.kit.shared import shared
 from firsthand.kit.training import accelerator_for
 
-__all__ = ["CLAIMS", "PRESETS", "Config", "run", "with_data"]
+__all__ = ["CLAIMS", "CURVES", "PRESETS", "Config", "run", "with_data"]
 
 
 @dataclass(frozen=True)
@@ -163,3 +166,22 @@ def _checkpoint(config: Config, name: str) -> dict[str, Any]:
     folder = Path(config.out)
     folder.mkdir(parents=True, exist_ok=True)
     return {"checkpoint": folder / f"{name}.safetensors"}
+
+
+@shared
+def _reader(seed: int) -> Result:
+    """A reader's own run."""
+    return run(PRESETS["book"], seed=seed, device="cpu", progress=False)
+
+
+def _along(who: str, every: int, seed: int) -> list[float | None]:
+    """Its loss, mean over every so many steps."""
+    return _reader(seed).arrays[f"loss/{who}"].reshape(-1, every).mean(1).tolist()
+
+
+#: Bands for a reader's run: (who learns, steps, steps for a point).
+BANDS = (("teacher", PRESETS["book"].teach.steps, 10), ("student", PRESETS["book"].learn.steps, 5))
+CURVES = [
+    Curve(f"reader-{who}", "step", [every * (n + 0.5) for n in range(steps // every)], partial(_along, who, every))
+    for who, steps, every in BANDS
+]
