@@ -114,6 +114,12 @@ def moving(notebook: Notebook, key: str) -> Iterator[str]:
             yield "a moving figure without alt text or caption"
 
 
+def bands(notebook: Notebook, key: str) -> Iterator[str]:
+    """A reader's run is drawn upon the range of the stored seeds."""
+    if not any("expected_band(" in text(c) for c in code_cells(notebook)):
+        yield "no band for the reader's run"
+
+
 def no_widgets(notebook: Notebook, key: str) -> Iterator[str]:
     if any("widget-view" in kind for c in code_cells(notebook) for o in c["outputs"] for kind in o.get("data", {})):
         yield "a stored ipywidgets view"
@@ -192,7 +198,7 @@ def run_time(notebook: Notebook, key: str) -> Iterator[str]:
 
 
 RULES: list[Rule] = [
-    headings, executed, parameters, lengths, figures, moving, no_widgets, exercises, claims, computed_numbers,
+    headings, executed, parameters, lengths, figures, moving, bands, no_widgets, exercises, claims, computed_numbers,
     no_paths, run_time,
 ]  # fmt: skip
 
