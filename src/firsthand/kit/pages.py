@@ -157,10 +157,15 @@ def _band(key: str, curve: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.array(found["x"]), np.nanmin(values, axis=0), np.nanmax(values, axis=0)
 
 
-def expected_band(ax: plt.Axes, key: str, curve: str) -> None:
-    """Shade where the stored seeds of a curve lie, for the reader's own run to be drawn upon."""
+def expected_band(ax: plt.Axes, key: str, curve: str, *, color: str | None = None) -> None:
+    """Shade where the stored seeds of a curve lie, for the reader's own run to be drawn upon.
+
+    Args:
+        ax: where. key, curve: whose. color: of the run, where there are several; such a band is not in the legend.
+    """
     x, low, high = _band(key, curve)
-    ax.fill_between(x, low, high, color=FAINT, alpha=0.25, linewidth=0, label="stored seeds")
+    label = "stored seeds" if color is None else None
+    ax.fill_between(x, low, high, color=color or FAINT, alpha=0.25, linewidth=0, label=label)
 
 
 def inside_band(key: str, curve: str, values: Sequence[float]) -> bool:
