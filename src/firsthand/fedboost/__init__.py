@@ -5,7 +5,8 @@ Text Recognition", Neurocomputing 2024, arXiv 2007.07296.
 
 In this folder: `weights` (who counts how much, slices, mixing), `paillier` and `protection` (adding without reading),
 `network` (CRNN, CTC), `strategies` and `federation` (rounds in one process), `flower` and `processes` (the same under
-Flower), `runs`, `measures` and `claims` (evidence), `experiment`, `figures` and `film`, `exercises`.
+Flower), `runs`, `measures`, `claims`, `by_client` and `curves` (evidence), `experiment`, `figures` and `film`,
+`exercises`.
 
 What differs from the paper: of its text only the abstract, one table and the protocol's figure could be verified; the
 method follows the released code (Rand2AI/FedBoosting at 4faccba). Nothing is unpickled; keys are long unless a page

@@ -11,8 +11,8 @@ from typing import Any
 
 from firsthand.fedboost import by_client
 from firsthand.fedboost import measures as m
-from firsthand.fedboost.runs import DIGIT_ROUNDS, FLOOR, PROX_MU, WORD_ROUNDS
-from firsthand.kit.claims import Claim, Curve
+from firsthand.fedboost.runs import FLOOR, PROX_MU
+from firsthand.kit.claims import Claim
 
 
 def _claim(name: str, measure: Any, **rest: Any) -> Claim:
@@ -211,14 +211,3 @@ CLAIMS: list[Claim] = [
     _claim("leak-hidden", m.hidden_view, sentence="One masked upload helps the attack no more than knowing nothing.", metric="PSNR, guess minus attack",
            unit="dB", seeds=10, repeats_within=3.0),
 ]  # fmt: skip
-
-_ROUNDS, _DIGIT_ROUNDS = ([float(r) for r in range(1, last + 1)] for last in (WORD_ROUNDS[1], DIGIT_ROUNDS))
-CURVES: list[Curve] = [
-    *(Curve(name, "round", _ROUNDS, partial(m.accuracy_curve, name)) for name in ("fedavg", "fedboosting", "qffl")),
-    Curve("digits", "round", _DIGIT_ROUNDS, partial(m.digits_curve, "iid", "fedboosting")),
-    *(
-        Curve(f"digits-corrupted-{name}", "round", _DIGIT_ROUNDS, partial(m.digits_curve, "corrupted", name))
-        for name in ("fedavg", "fedboosting", "median")
-    ),
-    *by_client.CURVES,
-]

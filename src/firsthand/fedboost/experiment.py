@@ -18,7 +18,8 @@ from torch import Tensor
 
 from firsthand.data.words import ALPHANUMERIC, encode, load_words, read_iiit5k, read_mjsynth
 from firsthand.errors import UserError
-from firsthand.fedboost.claims import CLAIMS, CURVES
+from firsthand.fedboost.claims import CLAIMS
+from firsthand.fedboost.curves import CURVES
 from firsthand.fedboost.federation import Client, History, Task, federate
 from firsthand.fedboost.network import CRNN, ctc_loss, words_right
 from firsthand.fedboost.runs import DIGIT_SPLITS, WORD_SPLITS, digit_clients, digits, word_clients, word_tests

@@ -25,7 +25,8 @@ COUNTED, TIMES = 20, 3  # numbers over which a stage is timed, and how often
 RELEASED_BITS = 128  # of the released configuration
 LEAST = 80.0  # per cent that central training must read before strategies are compared
 RULES: dict[str, tuple[tuple[str, object], ...]] = {
-    "clipped": (("floor", runs.FLOOR),), "softmax": (("metric", "softmax"),)}  # fmt: skip
+    "clipped": (("floor", runs.FLOOR),), "softmax": (("metric", "softmax"),),
+}  # fmt: skip
 AVERAGE, BY_SIZE = Case("words", "domains", "fedavg"), Case("words", "domains", "fedavg-size")
 BOOSTED = Case("words", "domains", "fedboosting")
 WARMUP = 2  # rounds
@@ -388,13 +389,3 @@ def better_than_guess(view: str, seed: int) -> Value:
 def hidden_view(seed: int) -> Value:
     """PSNR (dB) of a guess without any gradient against the attack on a masked upload."""
     return runs.guess_psnr(seed), runs.leaked_psnr(Leak("hidden"), seed)
-
-
-def accuracy_curve(name: str, seed: int) -> list[float | None]:
-    """Word accuracy (percent, mean of both tests) after every round."""
-    return (100 * history(WORDS[name], seed).mean_score()).tolist()
-
-
-def digits_curve(split: str, name: str, seed: int) -> list[float | None]:
-    """Accuracy (percent) on digits after every round."""
-    return (100 * history(digit_case(split, name, 1), seed).scores["digits"]).tolist()
