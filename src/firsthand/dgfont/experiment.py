@@ -16,7 +16,7 @@ from firsthand.data.glyphs import Glyphs, common_characters, font_files, from_fi
 from firsthand.dgfont import evaluation
 from firsthand.dgfont.claims import CLAIMS, CURVES
 from firsthand.dgfont.evaluation import Task
-from firsthand.dgfont.runs import BOOK
+from firsthand.dgfont.runs import BOOK, READER
 from firsthand.dgfont.training import RELEASED, Recipe, train
 from firsthand.errors import UserError
 from firsthand.kit.results import Result
@@ -52,7 +52,7 @@ class Config:
 TINY = Recipe(steps=3, warmup=1, ahead=2, batch=4, width=4, style_dim=8, judge_width=4, most=8, queue=16)
 PRESETS = {
     "smoke": Config("smoke", recipe=TINY),
-    "book": Config("book", recipe=replace(BOOK, steps=80)),
+    "book": Config("book", recipe=READER),
     # 64 pixels, not the released 80: at 80 the released judges share channels, and pooled ones would not be comparable.
     "paper": Config("paper", data="fonts", size=64, recipe=RELEASED, out="dgfont-paper"),
 }

@@ -22,12 +22,14 @@ from firsthand.dgfont.training import Model, Recipe, Trainer, train
 from firsthand.kit.shared import shared
 
 BOOK = Recipe()
+READER = replace(BOOK, steps=80)  # what a reader's own run does
 CONTRAST = replace(BOOK, steps=150, warmup=0)
 #: What is changed, one thing at a time; all else is as in BOOK, but for the judges' weight, see `chosen`.
 VARIANTS: dict[str, dict[str, object]] = {
     "full": {},
     "none": {"fdsc": "none"},
     "plain": {"fdsc": "plain"},
+    "released": {"zero_offsets": False},  # moves begin as released, at about half a pixel
     "lower": {"levels": (2,)},
     "attention": {"fdsc": "attn"},
     "copies": {"image": 0.0},
@@ -87,6 +89,12 @@ def model_of(seed: int, variant: str) -> Model:
     if variant in BRANCHES:
         return train(recipe_of(variant), shipped(), seed, begin=_full(seed)[1])
     return train(recipe_of(variant), leaning() if variant == "lean" else shipped(), seed)
+
+
+@shared
+def read_along(seed: int) -> list[float]:
+    """The loss of rebuilding along a reader's own run, by step."""
+    return train(READER, shipped(), seed).log["image"]
 
 
 @shared
