@@ -85,8 +85,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = ours(Path(folder), workers)
         peer = nbgrader(Path(folder))
+    from firsthand.kit.provenance import processor
+
     result = {
-        "workers": workers, "submissions": SUBMISSIONS, "seconds": round(found["seconds"], 1),
+        "processor": processor(), "workers": workers, "submissions": SUBMISSIONS, "seconds": round(found["seconds"], 1),
         "points": found["points"], "seconds a submission": round(found["a submission"], 2),
         "nbgrader, seconds a submission": round(peer, 2), "ratio": round(found["a submission"] / peer, 2),
     }  # fmt: skip

@@ -77,10 +77,10 @@ class Speed(Directive):
             where = f'<a href="../notebooks/{chapter.stem}.html">{name}</a>' if chapter else name
             machine = content.get("processor", "not recorded")
             lines.append(
-                f"<tr><td>{where}</td><td>{html.escape(row['what'])}</td><td>{html.escape(row['peer'])}</td>"
-                f"<td>{ratio:.2g}</td><td>{html.escape(machine)}</td></tr>"
+                f"<tr><td>{where}</td><td>{ratio:.2g}</td><td>{html.escape(row['what'])}</td>"
+                f"<td>{html.escape(row['peer'])}</td><td>{html.escape(machine)}</td></tr>"
             )
-        return _table(("Chapter", "Ours", "Beside", "Times as fast", "Measured on"), lines, "Speed beside others")
+        return _table(("Chapter", "Times as fast", "Ours", "Beside", "Measured on"), lines, "Speed beside others")
 
 
 class Checks(Directive):
@@ -91,12 +91,12 @@ class Checks(Directive):
             return [nodes.paragraph("", "Not recorded yet.")]
         content = json.loads(CHECKS.read_text(encoding="utf-8"))
         lines = [
-            f"<tr><td>{part}</td><td>{PARTS.get(part, '')}</td><td>{seconds:.0f}</td></tr>"
+            f"<tr><td>{part}</td><td>{seconds:.0f}</td><td>{PARTS.get(part, '')}</td></tr>"
             for part, seconds in content["seconds"].items()
         ]
         machine = f"on {html.escape(content['processor'])}, {content['cores']} cores"
-        lines.append(f"<tr><th>all</th><td>{machine}</td><td>{sum(content['seconds'].values()):.0f}</td></tr>")
-        return _table(("Part", "What", "Seconds"), lines, "Seconds by part of the checks")
+        lines.append(f"<tr><th>all</th><td>{sum(content['seconds'].values()):.0f}</td><td>{machine}</td></tr>")
+        return _table(("Part", "Seconds", "What"), lines, "Seconds by part of the checks")
 
 
 def setup(app) -> dict:
