@@ -127,7 +127,7 @@ def _mixing_share(answer: Any) -> str:
     if abs(value - 0.25) < 1e-9:
         matrix = mixing_matrix(4, keep=value)
         assert np.linalg.matrix_rank(matrix) == 1
-        return "All mixtures are then the mean, which is what aggregation shows everybody anyway."
+        return "All mixtures are then the mean, which is what averaging shows everybody anyway."
     if abs(value - 0.5) < 1e-9:
         raise Wrong("That is the answer for two clients.")
     if value == 0:
