@@ -94,7 +94,7 @@ def render_grn(gamma: float, contrast: float, form: str) -> tuple[Figure, str]:
 # --------------------------------------------------------------------------------------- leak microscope
 
 
-def _stages(model: FCMAE, picture: Tensor, mask: Tensor, encoder: str) -> list[Tensor]:
+def _stages(model: FCMAE, picture: Tensor, mask: Tensor, encoder: str, black: float) -> list[Tensor]:
     """Features (g', g', C) at the end of every stage of one picture, for one of three encoders."""
     grid = picture.shape[-1] // model.patch
     found: list[Tensor] = []
@@ -113,7 +113,7 @@ def _stages(model: FCMAE, picture: Tensor, mask: Tensor, encoder: str) -> list[T
         return found
     if encoder == "hidden pixels black":
         hidden = mask.view(1, 1, grid, grid).repeat_interleave(model.patch, 2).repeat_interleave(model.patch, 3)
-        picture = torch.where(hidden, picture.amin(), picture)
+        picture = torch.where(hidden, black, picture)
     handles = [block.register_forward_hook(lambda _, __, out: found.append(out[0].detach())) for block in ends]
     model.encoder.features(picture)
     for handle in handles:
@@ -135,8 +135,8 @@ def render_leak(encoder: str, stage: int, hidden: float) -> tuple[Figure, str]:
     mask = random_mask(1, 16, hidden, torch.Generator().manual_seed(5))
     big = mask.view(1, 1, 4, 4).repeat_interleave(8, 2).repeat_interleave(8, 3)
     edited = torch.where(big, -picture, picture)
-    before = _stages(model, picture, mask, encoder)[stage - 1]
-    after = _stages(model, edited, mask, encoder)[stage - 1]
+    black = float(picture.amin())  # of the picture before the edit, or the edit would reach what is painted black
+    before, after = (_stages(model, image, mask, encoder, black)[stage - 1] for image in (picture, edited))
     energy, change = before.norm(dim=-1), (after - before).norm(dim=-1)
     side = energy.shape[0] // 4
     unseen = mask.view(4, 4).repeat_interleave(side, 0).repeat_interleave(side, 1)

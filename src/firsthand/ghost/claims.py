@@ -55,7 +55,7 @@ CLAIMS: list[Claim] = [
     _claim("bits-8", partial(m.uniform, 8, 32), sentence="Eight bits cost at most two points.", metric="precision, 8 minus 32 bits, both trained on", target=-2.0),
     _claim("bits-order", m.by_bits, sentence="More bits are better, from 2 to 4 to 8 to 32, each time.", metric="precision, all trained on alike", unit="percent", rule="monotone"),
     _claim("bits-2", partial(m.uniform, 2, 32), sentence="Two bits cost five points or more.", metric="precision, 2 minus 32 bits", rule="at_most", target=-5.0),
-    _claim("bits-learned", m.learned, sentence=f"With {FEW} bits learned steps and limits (LSQ, PACT) are better than fixed ones.", metric="precision, learned minus DoReFa"),
+    _claim("bits-learned", m.learned, sentence=f"With {FEW} bits learned steps (LSQ) and learned limits (PACT) are better than fixed ones.", metric="precision, learned minus DoReFa"),
     _claim("bits-threshold", m.all_eight, sentence="The released threshold gives our small network 7.5 bits or more on average: it hardly chooses.", metric="mean bits",
            source="code", unit="bits", target=7.5, repeats_within=0.1),
     _claim("bits-formula", m.exact_share, sentence="A formula of the weights' deviation alone gives the same bits more often than the commonest number does.",

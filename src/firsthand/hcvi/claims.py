@@ -261,7 +261,7 @@ CLAIMS: list[Claim] = [
     ),
     _claim(
         "pca-harmless",
-        sentence=("Projecting to two principal components, changes the chosen k on none of the four real tables."),
+        sentence=("Projecting to two principal components changes the chosen k on none of the four real tables."),
         source="ours",
         metric="tables on which k changes",
         unit="tables",
