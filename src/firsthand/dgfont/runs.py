@@ -29,7 +29,6 @@ VARIANTS: dict[str, dict[str, object]] = {
     "full": {},
     "none": {"fdsc": "none"},
     "plain": {"fdsc": "plain"},
-    "released": {"zero_offsets": False},  # moves begin as released, at about half a pixel
     "lower": {"levels": (2,)},
     "attention": {"fdsc": "attn"},
     "copies": {"image": 0.0},
