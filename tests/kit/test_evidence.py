@@ -158,6 +158,11 @@ def test_code_that_changes_no_value_is_confirmed_and_other_code_is_not(toy, monk
     earlier = {"method": 0.5001 + entry["seed"] / 100, "baseline": 0.1}  # rounding differs, the code's value does not
     monkeypatch.setattr(verifying, "_by_earlier_code", lambda *_: earlier)
     assert verifying.confirm("hcvi")["confirmed"]
+    monkeypatch.setattr(verifying, "claims_of", lambda key: [replace(TOY[0], measure=_poor), *TOY[1:]])
+    with pytest.raises(UserError, match="other values, so measure anew: half, seed .: the teacher is below its floor"):
+        verifying.confirm("hcvi")
+    monkeypatch.setattr(verifying, "_by_earlier_code", lambda *_: {"method": None, "baseline": None})
+    assert verifying.confirm("hcvi")["confirmed"]  # on this processor the earlier code is below it as well
     monkeypatch.setattr(verifying, "claims_of", lambda key: [replace(TOY[0], target=0.2), *TOY[1:]])
     with pytest.raises(UserError, match="claims of hcvi have changed"):
         verifying.confirm("hcvi")

@@ -199,7 +199,9 @@ def _not_found_again(content: dict[str, Any], claim: Claim, row: dict[str, Any],
     if not wrong:
         return None
     before = _by_earlier_code(content, row["id"], seed)
-    return differs(exact, {**row, "seeds": [seed], **{what: [value] for what, value in before.items()}}, seed)
+    refused = "by the earlier code, here" if before["method"] is None else None
+    stored = {what: [value] for what, value in before.items()}
+    return differs(exact, {**row, **stored, "seeds": [seed], "not_tested": refused}, seed)
 
 
 def _with_new_curves(content: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
