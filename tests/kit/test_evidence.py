@@ -159,7 +159,7 @@ def test_code_that_changes_no_value_is_confirmed_and_other_code_is_not(toy, monk
     monkeypatch.setattr(verifying, "_by_earlier_code", lambda *_: earlier)
     assert verifying.confirm("hcvi")["confirmed"]
     monkeypatch.setattr(verifying, "claims_of", lambda key: [replace(TOY[0], measure=_poor), *TOY[1:]])
-    with pytest.raises(UserError, match="other values, so measure anew: half, seed .: the teacher is below its floor"):
+    with pytest.raises(UserError, match=r"other values, so measure anew: .*the teacher is below its floor"):
         verifying.confirm("hcvi")
     monkeypatch.setattr(verifying, "_by_earlier_code", lambda *_: {"method": None, "baseline": None})
     assert verifying.confirm("hcvi")["confirmed"]  # on this processor the earlier code is below it as well
