@@ -92,7 +92,8 @@ def _found_again(content: dict) -> str:
     """What later code measured again, in words."""
     return "".join(
         f" Code <code>{entry['code']}</code> found the first {entry['claims']} claims of seed {entry['seed']} again, "
-        "to the last digit or, on another kind of processor, within their tolerance."
+        "to the last digit or, on another kind of processor, within their tolerance or as the earlier code gives them "
+        "there."
         for entry in content.get("confirmed", [])[-1:]
     ) + "".join(
         f" Code <code>{entry['code']}</code> added the curve{'s' * (len(entry['curves']) > 1)} "

@@ -76,6 +76,8 @@ class Speed(Directive):
             name = f"{chapter.number:02d}" if chapter else "coursework"
             where = f'<a href="../notebooks/{chapter.stem}.html">{name}</a>' if chapter else name
             machine = content.get("processor", "not recorded")
+            if "threads" in content:
+                machine += f", {content['threads']} thread{'s' * (content['threads'] > 1)}"
             lines.append(
                 f"<tr><td>{where}</td><td>{ratio:.2g}</td><td>{html.escape(row['what'])}</td>"
                 f"<td>{html.escape(row['peer'])}</td><td>{html.escape(machine)}</td></tr>"

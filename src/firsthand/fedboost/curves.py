@@ -20,9 +20,6 @@ def digits(split: str, name: str, seed: int) -> list[float | None]:
     return (100 * history(digit_case(split, name, 1), seed).scores["digits"]).tolist()
 
 
-NAMES = ("fedavg", "fedboosting", "qffl")
-
-
 def _rounds(last: int) -> list[float]:
     return [float(number) for number in range(1, last + 1)]
 
