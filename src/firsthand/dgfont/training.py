@@ -37,7 +37,7 @@ class Recipe:
     Attributes:
         steps, warmup, batch: warmup is how many of the steps teach copying only.
         lr, judge_lr: Adam's, of generator with style encoder and of the judges; over the last quarter they fall to 5 %.
-        adversarial, image, content, offset: weights of the losses.
+        adversarial, image, content, offset: weights of the losses; copying: of the loss that rebuilds, in the warm-up.
         style, generated: of the contrastive loss of real glyphs, and of generated ones.
         mode: of the contrastive loss, see `losses.style_loss`; "none": without.
         ahead: steps that teach the style encoder by the contrastive loss before all others.
@@ -56,6 +56,7 @@ class Recipe:
     judge_lr: float = 8e-4
     adversarial: float = 0.2
     image: float = 1.0
+    copying: float = 1.0
     content: float = 0.1
     offset: float = 0.05
     style: float = 0.5
@@ -257,7 +258,8 @@ class Trainer:
         rebuilt = self.generator.mix((maps[0][:some], maps[1][:some], maps[2][:some]), codes[mine][:some])[0]
         found["image"] = (rebuilt - own[:some]).abs().mean()
         found["content"] = (self.generator.encode(fake)[0] - maps[0]).abs().mean()
-        total = total + recipe.image * found["image"] + recipe.content * found["content"]
+        image = recipe.image if number >= recipe.warmup else recipe.copying
+        total = total + image * found["image"] + recipe.content * found["content"]
         if number >= recipe.warmup:
             self.judges.requires_grad_(False)
             logits = self.judges(torch.cat([fake, rebuilt]), torch.cat([wanted[mine], fonts[mine][:some]]))
