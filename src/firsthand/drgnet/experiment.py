@@ -16,6 +16,7 @@ import torch
 
 from firsthand.data.fundus import fundi
 from firsthand.data.retinas import fgadr, field_of_view, idrid_segmentation, read_retinas
+from firsthand.drgnet import live
 from firsthand.drgnet.claims import CLAIMS
 from firsthand.drgnet.claims import CURVES as ROUND_CURVES
 from firsthand.drgnet.feedback import Expert, summary
@@ -25,7 +26,7 @@ from firsthand.drgnet.runs import GRADES, LESIONS, TERMS, TOGETHER, UNION, preci
 from firsthand.drgnet.system import DRGNet, Retinas, gathered, lesion_probabilities, need_apart
 from firsthand.drgnet.training import Recipe, Terms, take_over, train_grader, train_segmenter, train_together
 from firsthand.errors import UserError
-from firsthand.kit.claims import Curve
+from firsthand.kit.curves import along_steps
 from firsthand.kit.results import Result
 from firsthand.kit.training import accelerator_for
 
@@ -200,12 +201,10 @@ def _rounds(config: Config, system: DRGNet, train: Retinas, pool: Retinas, seed:
     }  # fmt: skip
 
 
-def _along(seed: int) -> list[float | None]:
-    """The segmenter's loss in a reader's own run, mean over every EVERY steps."""
-    losses = run(PRESETS["book"], seed=seed, device="cpu", progress=False).arrays["loss/lesions"]
-    return losses.reshape(-1, EVERY).mean(1).tolist()
+def _losses(seed: int) -> list[float]:
+    """The segmenter's, in a reader's own run."""
+    return [*run(PRESETS["book"], seed=seed, device="cpu", progress=False).arrays["loss/lesions"]]
 
 
-EVERY = 10
-_STEPS = [EVERY * (n + 0.5) for n in range(PRESETS["book"].lesions.steps // EVERY)]
-CURVES = [*ROUND_CURVES, Curve("reader", "step", _STEPS, _along)]
+EVERY = 10  # steps of a reader's run for a point of its band
+CURVES = [*ROUND_CURVES, along_steps("reader", PRESETS["book"].lesions.steps, EVERY, _losses), *live.CURVES]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from firsthand.data.fundus import Fundus, fundi, fundus
 from firsthand.data.lesions import KINDS, NAMES
-from firsthand.drgnet import film, runs
+from firsthand.drgnet import film, live, runs
 from firsthand.drgnet.explain import gate_map
 from firsthand.drgnet.losses import MEANT
 from firsthand.drgnet.network import Grading
@@ -86,7 +86,7 @@ def draw_reading(seed: int) -> Figure:
 
 
 def _graded(one: Fundus) -> tuple[torch.Tensor, Grading]:
-    system = film.shipped_system()
+    system = live.shipped_system()
     lesions = lesion_probabilities(system.segmenter, one.image[None])
     with torch.no_grad():
         return lesions, system.grader(unit(one.image[None]), lesions)

@@ -17,9 +17,10 @@ from firsthand.data.fundus import SIZE, fundi
 from firsthand.drgnet import runs
 from firsthand.drgnet.feedback import Expert
 from firsthand.drgnet.interaction import interact
+from firsthand.drgnet.live import SYSTEM
 from firsthand.drgnet.losses import self_information
 from firsthand.drgnet.runs import FULL
-from firsthand.drgnet.system import DRGNet, gathered, lesion_probabilities
+from firsthand.drgnet.system import gathered, lesion_probabilities
 from firsthand.kit.evidence import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.weights import ship, shipped
@@ -30,7 +31,6 @@ CROP = 128  # pixels of a recorded picture that are kept, around its largest cor
 DIAL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 DIALLED = 24  # pictures at every place of the dial
 WAYS = ("source", "wasserstein", "adversarial", "both")
-SYSTEM = "system."
 
 
 def _bytes(probability: Tensor) -> Tensor:
@@ -121,15 +121,6 @@ def segmenter_losses() -> list[list[float]]:
 
 
 # ---------------------------------------------------------------------------------------------- reading
-
-
-@shared
-def shipped_system() -> DRGNet:
-    """The trained system, in evaluation mode."""
-    found = DRGNet(width=runs.WIDTH, attention=FULL.attention)
-    tensors = {n.removeprefix(SYSTEM): t.float() for n, t in shipped("drgnet").items() if n.startswith(SYSTEM)}
-    found.load_state_dict(tensors, strict=False)
-    return found.eval()
 
 
 @shared

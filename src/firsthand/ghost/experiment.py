@@ -30,7 +30,7 @@ from firsthand.ghost.training import (
     measure_batch_norm,
     train_detector,
 )
-from firsthand.kit.claims import Curve
+from firsthand.kit.curves import along_steps
 from firsthand.kit.results import Result
 from firsthand.kit.shared import shared
 from firsthand.kit.training import accelerator_for
@@ -174,14 +174,10 @@ def _reader(seed: int) -> Result:
     return run(PRESETS["book"], seed=seed, device="cpu", progress=False)
 
 
-def _along(who: str, every: int, seed: int) -> list[float | None]:
-    """Its loss, mean over every so many steps."""
-    return _reader(seed).arrays[f"loss/{who}"].reshape(-1, every).mean(1).tolist()
+def _losses(who: str, seed: int) -> list[float]:
+    return [*_reader(seed).arrays[f"loss/{who}"]]
 
 
 #: Bands for a reader's run: (who learns, steps, steps for a point).
 BANDS = (("teacher", PRESETS["book"].teach.steps, 10), ("student", PRESETS["book"].learn.steps, 5))
-CURVES = [
-    Curve(f"reader-{who}", "step", [every * (n + 0.5) for n in range(steps // every)], partial(_along, who, every))
-    for who, steps, every in BANDS
-]
+CURVES = [along_steps(f"reader-{who}", steps, every, partial(_losses, who)) for who, steps, every in BANDS]

@@ -18,14 +18,17 @@ from firsthand.errors import UserError
 from firsthand.kit.results import Result
 from firsthand.kit.training import accelerator_for
 from firsthand.nerfgaze import estimator as est
-from firsthand.nerfgaze import runs
-from firsthand.nerfgaze.claims import CLAIMS, CURVES
+from firsthand.nerfgaze import live, runs
+from firsthand.nerfgaze.claims import CLAIMS
+from firsthand.nerfgaze.claims import CURVES as LOSS_CURVES
 from firsthand.nerfgaze.full import FullRecipe, read_people, train_full
 from firsthand.nerfgaze.model import Sizes
 from firsthand.nerfgaze.synthesis import asked, redirected
 from firsthand.nerfgaze.training import Recipe, train
 
 __all__ = ["CLAIMS", "CURVES", "PRESETS", "Config", "book_data", "run", "with_data"]
+
+CURVES = [*LOSS_CURVES, *live.CURVES]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from firsthand.data.directions import gaze_rotation
 from firsthand.data.heads import EYE_Y, EYE_Z, FOCAL, Heads, rays, redrawn
 from firsthand.kit.style import PALETTE, bare
-from firsthand.nerfgaze import film
+from firsthand.nerfgaze import film, live
 from firsthand.nerfgaze.model import SAMPLES, Codes
 from firsthand.nerfgaze.rendering import between_shells, compose, render_weights
 
@@ -49,7 +49,7 @@ def _arrows(ax: plt.Axes, gaze: Tensor, pose: Tensor, between: float, size: int)
 
 
 def _made(codes: Codes, gaze: Tensor, pose: Tensor) -> Tensor:
-    return film.shipped_model().picture(replace(codes, gaze=gaze), pose, size=FINE)[0]
+    return live.shipped_model().picture(replace(codes, gaze=gaze), pose, size=FINE)[0]
 
 
 def _truth(person: int, picture: int) -> Heads:
@@ -131,7 +131,7 @@ def render_mixed(person: str, mixed_with_another: float, light_of_picture: int) 
 def along_a_ray(spot: str, gaze_yaw: float) -> dict[str, Tensor]:
     """Depth in mm beyond the first sample, densities per cm of face and eye, what is left, and weights, (SAMPLES,); and
     the colour (3,) of one ray into the left eye's surroundings."""
-    model, pose = film.shipped_model(), torch.zeros(1, 2)
+    model, pose = live.shipped_model(), torch.zeros(1, 2)
     codes = replace(film.codes_of(PERSON, PICTURE), gaze=torch.tensor([[0.0, gaze_yaw]]))
     right, down = SPOTS[spot]
     place = torch.tensor([-float(codes.between[0]) / 2 + right, EYE_Y + down, 0.0])

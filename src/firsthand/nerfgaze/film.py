@@ -18,7 +18,8 @@ from firsthand.kit.shared import shared
 from firsthand.kit.weights import ship, shipped
 from firsthand.nerfgaze import estimator as est
 from firsthand.nerfgaze import runs
-from firsthand.nerfgaze.model import Codes, HeadModel
+from firsthand.nerfgaze.live import shipped_model
+from firsthand.nerfgaze.model import Codes
 from firsthand.nerfgaze.synthesis import redirected
 from firsthand.nerfgaze.training import BETWEEN, train
 
@@ -85,16 +86,6 @@ def main() -> None:
 
 
 # ---------------------------------------------------------------------------------------------- reading
-
-
-@shared
-def shipped_model() -> HeadModel:
-    """The model that was trained for longer, with the codes of its ten people and of KEPT pictures."""
-    model = HeadModel(runs.PEOPLE, KEPT, sizes=runs.BOOK.sizes)
-    other = ("maps", "judge")
-    own = {name: value for name, value in shipped("nerfgaze").items() if name.split(".")[0] not in other}
-    model.load_state_dict(own)
-    return model.eval().requires_grad_(False)
 
 
 @shared
