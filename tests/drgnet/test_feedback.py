@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from firsthand.drgnet import live
 from firsthand.drgnet.feedback import KINDS, Correction, Expert, Journal, from_runs, simulated, summary, to_runs
 from firsthand.drgnet.interaction import Update, interact, lesson_loss, lesson_of, uncertainty, update
 from firsthand.drgnet.system import DRGNet, Retinas, lesion_probabilities
@@ -323,3 +325,14 @@ def test_uncertainty_is_highest_in_the_middle(grade: int) -> None:
     assert float(found[1]) > float(found[0])
     mixed = uncertainty(pixels, torch.stack([torch.full((5,), 0.2), sure[0]]), retina.expand(2, -1, -1))
     assert float(mixed[0]) == float(mixed[1])  # both sorts of doubt count alike
+
+
+def test_rounds_with_the_shipped_system_leave_it_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "ROUNDS", 1)
+    monkeypatch.setattr(live, "UPDATE", replace(live.UPDATE, steps=1))
+    before = {name: value.clone() for name, value in live.shipped_system().state_dict().items()}
+    found = live.untouched(3)
+    assert len(found) == 2
+    assert all(0 <= value <= 1 for value in found)
+    assert found[0] != found[1]  # something was learned
+    assert all(torch.equal(value, before[name]) for name, value in live.shipped_system().state_dict().items())

@@ -14,7 +14,7 @@ from firsthand.data.heads import SKULL, SKULL_RADII, TARGET, heads, rays
 from firsthand.errors import UserError
 from firsthand.kit.claims import NotTested
 from firsthand.nerfgaze import estimator as est
-from firsthand.nerfgaze import film, measures, runs
+from firsthand.nerfgaze import film, live, measures, runs
 from firsthand.nerfgaze.experiment import PRESETS, run, with_data
 from firsthand.nerfgaze.fields import FaceField, Renderer
 from firsthand.nerfgaze.full import FullRecipe, in_head
@@ -354,3 +354,11 @@ def test_pictures_of_the_shipped_codes_are_the_first_that_were_trained_on():
     assert torch.equal(shown.images, all_of_them.images[: film.KEPT])
     assert torch.equal(shown.eyes, all_of_them.eyes[: film.KEPT])
     assert torch.equal(shown.identity, all_of_them.identity[: film.KEPT])
+
+
+def test_fitting_brings_near_what_was_shown_and_what_was_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "STAGES", (0, 20))
+    near = live.nearness(99)  # a seed of its own: what is found is kept
+    assert all(after > before + 1 for before, after in near.values())
+    assert int(live.stranger(0).person[0]) not in range(runs.PEOPLE)
+    assert not torch.equal(live.stranger(0).images, live.stranger(1).images)
