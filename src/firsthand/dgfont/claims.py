@@ -302,6 +302,7 @@ EVERY = 10  # steps of a reader's run for a point of its band
 CURVES = [
     along_steps("rebuilt", runs.BOOK.steps, 25, lambda seed: runs.model_of(seed, "full").log["image"]),
     along_steps("reader", runs.READER.steps, EVERY, runs.read_along),
+    Curve("again", "variant", [float(n) for n in range(len(runs.VARIANTS))], runs.again),
     *(
         Curve(f"encoder-{mode}", "step", [float(at) for at in runs.STAGES], partial(runs.encoder_along, mode))
         for mode in ("self", "masked")

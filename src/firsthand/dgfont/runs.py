@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
 
@@ -83,36 +82,34 @@ def legible(model: Model, seed: int) -> bool:
     return 100 * found.character >= READ and found.font >= STYLE * task.chance(known.stop)
 
 
-def _trained(variant: str, seed: int, note: Callable[[int, Trainer], None] | None = None) -> Model:
-    """A variant from scratch; where it misses a floor it begins anew."""
+@shared
+def _begun(seed: int, variant: str) -> tuple[Model, int, dict[int, Trainer]]:
+    """A variant from scratch, how often it began anew, and of "full" the trainer at FORK and at the end."""
     glyphs = leaning() if variant == "lean" else shipped()
+    kept: dict[int, Trainer] = {}
+
+    def note(number: int, trainer: Trainer) -> None:
+        if variant == "full" and number + 1 in (FORK, BOOK.steps):
+            kept[number + 1] = copy.deepcopy(trainer)
+
     for attempt in range(AGAIN + 1):
         model = train(recipe_of(variant), glyphs, seed + 1000 * attempt, note=note)
         if legible(model, seed):
             break
-    return model
+    return model, attempt, kept
 
 
-@shared
-def _full(seed: int) -> tuple[Model, Trainer, Trainer]:
-    """The whole method, where it was at step FORK, and where it ended."""
-    kept: dict[int, Trainer] = {}
-
-    def note(number: int, trainer: Trainer) -> None:
-        if number + 1 in (FORK, BOOK.steps):
-            kept[number + 1] = copy.deepcopy(trainer)
-
-    return _trained("full", seed, note), kept[FORK], kept[BOOK.steps]
+def again(seed: int) -> list[float]:
+    """How often each of VARIANTS began anew."""
+    return [float(_begun(seed, variant)[1]) for variant in VARIANTS]
 
 
 @shared
 def model_of(seed: int, variant: str) -> Model:
     """A variant or a branch, trained on the shipped set."""
-    if variant == "full":
-        return _full(seed)[0]
     if variant in BRANCHES:
-        return train(recipe_of(variant), shipped(), seed, begin=_full(seed)[1])
-    return _trained(variant, seed)
+        return train(recipe_of(variant), shipped(), seed, begin=_begun(seed, "full")[2][FORK])
+    return _begun(seed, variant)[0]
 
 
 @shared
@@ -125,7 +122,7 @@ def read_along(seed: int) -> list[float]:
 def judged(seed: int) -> float:
     """How well the judges know their fonts: area under the curve of a font's own judge for real kept glyphs of it
     against those of other families, mean over fonts."""
-    glyphs, judges = shipped(), _full(seed)[2].judges
+    glyphs, judges = shipped(), _begun(seed, "full")[2][BOOK.steps].judges
     task = Task.chosen(glyphs, fonts_of(True), task_of(True).characters, True)
     with torch.no_grad():
         logits = judges.raw(task.true(glyphs)).mean((2, 3)).numpy()
