@@ -128,6 +128,39 @@ def _logs(folder: Path) -> str:
     return "\n".join(f"--- {file.name}\n{file.read_text()[-1500:]}" for file in sorted(folder.glob("*.log")))
 
 
+def _write(folder: Path, config: dict[str, Any], link: int) -> Path:
+    """The app's folder, with the app and its settings, and where its commands find the SuperLink."""
+    app = folder / "app"
+    app.mkdir(parents=True)
+    (app / "digits_app.py").write_text(APP, encoding="utf-8")
+    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in config.items())
+    (app / "pyproject.toml").write_text(PROJECT + lines, encoding="utf-8")
+    (folder / "config.toml").write_text(
+        f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "127.0.0.1:{link}"\ninsecure = true\n',
+        encoding="utf-8",
+    )
+    return app
+
+
+def _commands(path: str, link: int, clients: int, dies: int | None) -> tuple[str, dict[str, list[str]]]:
+    """Flower's own command, and those that start the parties, by the name of their log.
+
+    Raises:
+        UserError: Flower's commands are not on the path.
+    """
+    found = [shutil.which(name, path=path) for name in ("flwr", "flower-superlink", "flower-supernode")]
+    if None in found:
+        raise UserError("Flower's commands are missing: install the book's requirements (flwr).")
+    flwr, superlink, supernode = map(str, found)
+    at = ["--insecure", "--host", "127.0.0.1", "--port", str(link), "--disable-runtime-dependency-installation"]
+    commands = {"superlink": [superlink, *at]}
+    for i in range(clients):
+        node = f"client={i}" + (" dies=1" if i == dies else "")
+        to = ["--insecure", "--superlink", f"127.0.0.1:{link}", "--port", str(free_port()), "--node-config", node]
+        commands[f"client-{i}"] = [supernode, *to]
+    return flwr, commands
+
+
 def federate_digits(
     folder: Path, *, strategy: str = "fedboosting", split: str = "iid", clients: int = 2, rounds: int = 2,
     epochs: int = 1, seed: int = 0, timeout: float = 60.0, dies: int | None = None, limit: float = 300.0,
@@ -148,45 +181,20 @@ def federate_digits(
         UserError: no result within the limit; the sentence is followed by the parties' logs.
     """
     folder = folder.resolve()
-    app = folder / "app"
-    app.mkdir(parents=True)
     out, link = folder / "result.json", free_port()
     config = {
         "strategy": strategy, "split": split, "clients": clients, "rounds": rounds, "epochs": epochs, "seed": seed,
         "timeout": timeout, "out": str(out),
     }  # fmt: skip
-    (app / "digits_app.py").write_text(APP, encoding="utf-8")
-    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in config.items())
-    (app / "pyproject.toml").write_text(PROJECT + lines, encoding="utf-8")
-    (folder / "config.toml").write_text(
-        f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "127.0.0.1:{link}"\ninsecure = true\n',
-        encoding="utf-8",
-    )
+    app = _write(folder, config, link)
     environment = {
         **os.environ, "FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "FLWR_HOME": str(folder),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
-    names = {
-        name: shutil.which(name, path=environment["PATH"]) for name in ("flower-superlink", "flower-supernode", "flwr")
-    }
-    if None in names.values():
-        raise UserError("Flower's commands are missing: install the book's requirements (flwr).")
-    commands = {
-        "superlink": [
-            str(names["flower-superlink"]), "--insecure", "--host", "127.0.0.1", "--port", str(link),
-            "--disable-runtime-dependency-installation",
-        ],
-        **{
-            f"client-{i}": [
-                str(names["flower-supernode"]), "--insecure", "--superlink", f"127.0.0.1:{link}", "--port",
-                str(free_port()), "--node-config", f"client={i}" + (" dies=1" if i == dies else ""),
-            ]
-            for i in range(clients)
-        },
-    }  # fmt: skip
+    flwr, commands = _commands(environment["PATH"], link, clients, dies)
     end = time.monotonic() + limit
     with _started(commands, folder, environment):
-        while not _submitted(str(names["flwr"]), app, environment):
+        while not _submitted(flwr, app, environment):
             if time.monotonic() > end - limit + PATIENCE:
                 raise UserError(f"Flower's processes did not start within {PATIENCE:.0f} s.\n{_logs(folder)}")
             time.sleep(1)
