@@ -23,7 +23,7 @@ from firsthand.kit.weights import ship, shipped
 
 COMMAND = "python -m firsthand.dgfont.film"
 SEED = 0
-LONGER = replace(runs.BOOK, steps=1800, warmup=120)
+LONGER = replace(runs.BOOK, steps=2000, warmup=120, adversarial=0.1, average=0.998)
 PARTS = ("generator", "encoder")
 MAPS = ("full", "mute")  # variants whose codes are mapped: with the contrastive loss, and without
 SHOWN = 8  # characters of every font on a map
