@@ -1,13 +1,14 @@
 """Run parts of the checks, one after the other, and say how long each took: python scripts/test.py [--record] PART …
 
-Stops at the first part that fails. pytest's closing line is the last word. With --record, times are kept for the book's
-page of run times if all passed.
+Stops at the first part that fails. pytest's closing line is the last word. With --record, times and the weights of
+pages are kept for the book's page of run times if all passed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -54,12 +55,25 @@ def run(part: str) -> tuple[bool, float, str]:
     return True, time.perf_counter() - begin, last
 
 
+def weights(site: Path) -> dict[str, float]:
+    """Megabytes of each notebook's page with its pictures, by the name of the notebook without its number."""
+    found = {}
+    for page in sorted(site.glob("notebooks/*.html")):
+        sources = re.findall(r'<img[^>]+src="([^":]+)"', page.read_text(encoding="utf-8"))
+        pictures = {page.parent.joinpath(source).resolve() for source in sources}
+        total = page.stat().st_size + sum(file.stat().st_size for file in pictures if file.is_file())
+        found[page.stem.partition("_")[2]] = round(total / 1e6, 2)
+    return found
+
+
 def write(times: list[tuple[str, float]]) -> None:
-    """Keep the seconds of each part, and where they were measured."""
+    """Keep the seconds of each part, where they were measured, and what pages weigh."""
     from firsthand.kit.provenance import processor
 
-    seconds = {part: round(spent, 1) for part, spent in times}
-    content = {"processor": processor(), "cores": os.cpu_count(), "threads": int(THREADS), "seconds": seconds}
+    content = {
+        "processor": processor(), "cores": os.cpu_count(), "threads": int(THREADS),
+        "seconds": {part: round(spent, 1) for part, spent in times}, "pages": weights(ROOT / "_build" / "html"),
+    }  # fmt: skip
     RECORD.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

@@ -14,6 +14,11 @@ from firsthand.kit import evidence
 from firsthand.kit.claims import VERDICTS
 
 PAPER = "paper"
+COLUMNS = {
+    "seconds": "seconds", "megabytes": "memory, MB", "day": "day", "processor": "processor", "python": "python",
+    "torch": "torch", "numpy": "numpy", "page": "page, MB",
+}  # fmt: skip
+FILES = ("runs", "checks")  # of the package's evidence: what notebooks took, and what the checks did
 
 
 def rows_of(key: str) -> list[dict]:
@@ -97,21 +102,24 @@ class Short(Directive):
 
 
 class RunStatus(Directive):
-    """Seconds, memory, processor and versions of every notebook's last run, from evidence/runs.json."""
-
-    COLUMNS = ("seconds", "megabytes", "day", "processor", "python", "torch", "numpy")
+    """Seconds, memory, processor and versions of every notebook's last run, and what its page weighed when the checks
+    were last recorded, from evidence/runs.json and evidence/checks.json."""
 
     def run(self) -> list[nodes.Node]:
-        runs = json.loads((PACKAGE / "evidence" / "runs.json").read_text(encoding="utf-8"))
+        runs, checks = (json.loads((PACKAGE / "evidence" / f"{name}.json").read_text("utf-8")) for name in FILES)
         names = {key: _link(c, _name(c)) for key, c in chapters().items()}
         names = {"before_you_start": '<a href="../notebooks/00_before_you_start.html">Before you start</a>'} | names
         lines = []
         for key, name in names.items():
-            values = (html.escape(str(runs.get(key, {}).get(column, "–"))) for column in self.COLUMNS)
+            known = {**runs.get(key, {}), "page": checks["pages"].get(key, "–")}
+            values = (html.escape(str(known.get(column, "–"))) for column in COLUMNS)
             lines.append(f"<tr><th>{name}</th>{''.join(f'<td>{value}</td>' for value in values)}</tr>")
         seconds = [runs[key]["seconds"] for key in names if key in runs]
-        lines.append(f"<tr><th>all {len(seconds)}</th><td>{sum(seconds):.0f}</td>{'<td></td>' * 6}</tr>")
-        head = "".join(f"<th>{name}</th>" for name in ("Page", *self.COLUMNS))
+        weight = sum(checks["pages"].values())
+        lines.append(
+            f"<tr><th>all {len(seconds)}</th><td>{sum(seconds):.0f}</td>{'<td></td>' * 6}<td>{weight:.1f}</td></tr>"
+        )
+        head = "".join(f"<th>{name}</th>" for name in ("Page", *COLUMNS.values()))
         table = f'<table class="fh-summary"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
         frame = 'class="fh-ledger-short" tabindex="0" role="region" aria-label="Run status"'
         return [nodes.raw("", f"<div {frame}>{table}</div>", format="html")]

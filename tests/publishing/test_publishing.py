@@ -108,6 +108,16 @@ def test_seconds_of_the_checks_are_kept(tmp_path, monkeypatch):
     assert json.loads(module.RECORD.read_text(encoding="utf-8"))["seconds"] == {"lint": 2.0, "imports": 2.0}
 
 
+def test_a_page_weighs_what_a_browser_loads_for_it(tmp_path):
+    pages, pictures = tmp_path / "notebooks", tmp_path / "_images"
+    pages.mkdir()
+    pictures.mkdir()
+    (pictures / "a.png").write_bytes(bytes(40_000))
+    text = '<img alt="a" src="../_images/a.png"/><img src="../_images/a.png"/><img src="data:image/png;base64,AA"/>'
+    (pages / "01_hcvi.html").write_text(text + " " * (60_000 - len(text)), encoding="utf-8")
+    assert load("scripts/test.py").weights(tmp_path) == {"hcvi": 0.1}
+
+
 def test_links_elsewhere_hang_on_one_key():
     module = load("book/_ext/elsewhere.py")
     for url, count in (("", 0), ("https://github.com/some/book/", 2), ("https://example.org/book", 0)):
