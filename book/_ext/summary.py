@@ -15,8 +15,8 @@ from firsthand.kit.claims import VERDICTS
 
 PAPER = "paper"
 COLUMNS = {
-    "seconds": "seconds", "megabytes": "memory, MB", "day": "day", "processor": "processor", "python": "python",
-    "torch": "torch", "numpy": "numpy", "page": "page, MB",
+    "seconds": "seconds", "megabytes": "memory, MB", "page": "page, MB", "day": "day", "processor": "processor",
+    "python": "python", "torch": "torch", "numpy": "numpy",
 }  # fmt: skip
 FILES = ("runs", "checks")  # of the package's evidence: what notebooks took, and what the checks did
 
@@ -116,9 +116,8 @@ class RunStatus(Directive):
             lines.append(f"<tr><th>{name}</th>{''.join(f'<td>{value}</td>' for value in values)}</tr>")
         seconds = [runs[key]["seconds"] for key in names if key in runs]
         weight = sum(checks["pages"].values())
-        lines.append(
-            f"<tr><th>all {len(seconds)}</th><td>{sum(seconds):.0f}</td>{'<td></td>' * 6}<td>{weight:.1f}</td></tr>"
-        )
+        totals = [f"{sum(seconds):.0f}", "", f"{weight:.1f}", *[""] * (len(COLUMNS) - 3)]
+        lines.append(f"<tr><th>all {len(seconds)}</th>{''.join(f'<td>{value}</td>' for value in totals)}</tr>")
         head = "".join(f"<th>{name}</th>" for name in ("Page", *COLUMNS.values()))
         table = f'<table class="fh-summary"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
         frame = 'class="fh-ledger-short" tabindex="0" role="region" aria-label="Run status"'
