@@ -1,6 +1,6 @@
 """What the figures show, made beforehand: a model that was trained for longer, and two maps of styles.
 
-`python -m firsthand.dgfont.film` makes it (about half an hour on one core) and writes firsthand/weights/dgfont.*.
+`python -m firsthand.dgfont.film` makes it (about twenty minutes on one core) and writes firsthand/weights/dgfont.*.
 """
 
 from __future__ import annotations
