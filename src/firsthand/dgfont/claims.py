@@ -273,7 +273,7 @@ CLAIMS: list[Claim] = [
     _retrieved("style-font", ALONE("font"), ALONE("self"), True, sentence="By itself: another character of the font as the positive beats the same glyph, turned."),
     _retrieved("style-masked", ALONE("masked"), ALONE("font"), True, sentence="And leaving the own font out of the negatives beats leaving it in."),
     _retrieved("style-self", ALONE("self"), ALONE("start"), True, target=5.0, sentence="The same glyph, turned, as in TUNIT, teaches codes to find fonts: five points more than untrained ones."),
-    _retrieved("style-pixels", WHOLE("full"), "pixels", True, sentence="Trained codes find fonts better than raw pixels do."),
+    _retrieved("style-pixels", WHOLE("full"), "pixels", True, sentence="Codes trained with labels find fonts better than raw pixels do."),
     # ----------------------------------------------------------------------------------------------- judges
     _claim("judge-loss", _told_by_one, source="paper", sentence="One judge for all loses some of what can be told of fonts.", metric="fonts told beyond chance, one judge over a judge for every font", unit="ratio",
            rule="at_most", target=1.0, repeats_within=0.3),
