@@ -82,7 +82,7 @@ def main() -> None:
         size, form, ratio = arguments.one
         print(json.dumps(measure(size, form, float(ratio))))
         return
-    from firsthand.kit.evidence import processor
+    from firsthand.kit.provenance import processor
 
     environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads)}
     rows = []

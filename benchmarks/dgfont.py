@@ -87,7 +87,7 @@ def main() -> None:
     import torch
     import torchvision
 
-    from firsthand.kit.evidence import processor
+    from firsthand.kit.provenance import processor
 
     torch.set_num_threads(threads)
     ratios = operators()

@@ -61,7 +61,7 @@ def main() -> None:
     arguments = parser.parse_args()
     import torch
 
-    from firsthand.kit.evidence import processor
+    from firsthand.kit.provenance import processor
 
     torch.set_num_threads(arguments.threads)
     target = target_speed()

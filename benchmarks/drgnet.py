@@ -71,7 +71,7 @@ def main() -> None:
     from firsthand.drgnet.runs import WIDTH
     from firsthand.drgnet.system import gathered
     from firsthand.drgnet.training import chances, cut_out
-    from firsthand.kit.evidence import processor
+    from firsthand.kit.provenance import processor
 
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)

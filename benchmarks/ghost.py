@@ -84,7 +84,7 @@ def main() -> None:
     import torch
 
     from firsthand.ghost.runs import SPECTRA, pictures
-    from firsthand.kit.evidence import processor
+    from firsthand.kit.provenance import processor
 
     torch.set_num_threads(arguments.threads)
     data = pictures("train", 0, BATCH).channels(SPECTRA["colour"])

@@ -112,7 +112,7 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(memory(*arguments.one)))
         return
-    from firsthand.kit.evidence import processor
+    from firsthand.kit.provenance import processor
 
     found = speeds(arguments.threads)
     for name, value in found.items():

@@ -66,7 +66,7 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(arguments.one[0], int(arguments.one[1]))))
         return
-    from firsthand.kit.evidence import processor
+    from firsthand.kit.provenance import processor
 
     environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads)}
     rows = []

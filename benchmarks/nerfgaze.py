@@ -67,7 +67,7 @@ def main() -> None:
     import torch
 
     from firsthand.data.heads import heads, rays
-    from firsthand.kit.evidence import processor
+    from firsthand.kit.provenance import processor
     from firsthand.kit.timing import median_seconds
     from firsthand.nerfgaze import model as ours_module
     from firsthand.nerfgaze.model import SAMPLES, Codes, HeadModel

@@ -22,8 +22,8 @@ import nbformat
 from nbclient import NotebookClient
 
 from firsthand.chapters import chapters, notebook_path
-from firsthand.kit.evidence import processor
 from firsthand.kit.pages import card, run_time
+from firsthand.kit.provenance import processor
 from firsthand.kit.results import write_atomically
 
 ROOT = Path(__file__).parents[1]

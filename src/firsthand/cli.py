@@ -89,6 +89,9 @@ def _add_evidence(commands: Commands) -> None:
     change.add_argument("--verify", action="store_true", help="recompute every stored value and compare")
     change.add_argument("--reword", action="store_true", help="only bring changed sentences into the file")
     change.add_argument("--confirm", action="store_true", help="measure a part again after code changed, and say so")
+    change.add_argument("--anew", action="store_true", help="measure also the rows that the present code gave")
+    change.add_argument("--renamed", nargs="+", metavar="OLD=NEW", help="prove that only these names changed")
+    add.add_argument("--since", default="HEAD", metavar="COMMIT", help="of --renamed: the commit before (default HEAD)")
     add.add_argument("--minutes", type=float, default=30.0, help="of --confirm, after which no claim is begun")
     add.set_defaults(do=_evidence)
 
@@ -314,11 +317,20 @@ def _evidence(arguments: argparse.Namespace) -> int:
         from firsthand.kit.verifying import confirm
 
         contents: Iterable[dict[str, Any]] = (confirm(key, minutes=arguments.minutes) for key in keys)
+    elif arguments.renamed:
+        from firsthand.kit.verifying import confirm_renamed
+
+        if any(name.count("=") != 1 for name in arguments.renamed):
+            raise UserError(f"--renamed takes names as OLD=NEW; got {' '.join(arguments.renamed)}.")
+        names = dict(name.split("=") for name in arguments.renamed)
+        contents = (confirm_renamed(key, names, arguments.since) for key in keys)
     elif arguments.reword:
         contents = (evidence.reword(evidence.load(key)) for key in keys)
     else:
-        contents = evidence.measure_all(
-            keys, seeds=arguments.seeds, workers=arguments.workers, scheduler=arguments.scheduler
+        from firsthand.kit.measuring import measure_all
+
+        contents = measure_all(
+            keys, seeds=arguments.seeds, workers=arguments.workers, scheduler=arguments.scheduler, anew=arguments.anew
         )
     for content in contents:
         path = evidence.save(content)

@@ -110,9 +110,9 @@ def test_a_launcher_of_processes_is_told_where_there_is_one(chapter, monkeypatch
 
 def test_evidence_of_all_is_one_sweep(monkeypatch, capsys):
     from firsthand.chapters import chapters
-    from firsthand.kit import evidence
+    from firsthand.kit import measuring
 
     asked = []
-    monkeypatch.setattr(evidence, "measure_all", lambda keys, **options: asked.append((keys, options)) or [])
+    monkeypatch.setattr(measuring, "measure_all", lambda keys, **options: asked.append((keys, options)) or [])
     assert main(["evidence", "all", "--workers", "3"]) == 0
     assert asked == [(list(chapters()), {"seeds": 5, "workers": 3, "scheduler": None})]

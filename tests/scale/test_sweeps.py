@@ -41,8 +41,8 @@ evidence.curves_of = lambda key: []
 """
 RUN = """
 import json, sys
-from firsthand.kit import evidence
-print(json.dumps(evidence.measure("hcvi", seeds=6, scheduler=sys.argv[1] if sys.argv[1:] else None, progress=False)))
+from firsthand.kit import measuring
+print(json.dumps(measuring.measure("hcvi", seeds=6, scheduler=sys.argv[1] if sys.argv[1:] else None, progress=False)))
 """
 
 

@@ -110,23 +110,23 @@ def test_a_refused_run_leaves_no_folder(tmp_path, capsys):
 
 
 def test_the_second_sweep_of_a_chapter_is_refused(tmp_path, monkeypatch):
-    from firsthand.kit import evidence
+    from firsthand.kit import measuring
 
     monkeypatch.chdir(tmp_path)
-    folder = Path(".firsthand") / "evidence" / f"hcvi-{evidence.current_hash('hcvi')}"
+    folder = Path(".firsthand") / "evidence" / "hcvi"
     with alone(folder, "no"), pytest.raises(UserError, match="Another sweep measures hcvi here"):
-        evidence.measure("hcvi", progress=False)
+        measuring.measure("hcvi", progress=False, anew=True)
 
 
 def test_half_a_finished_cell_is_named(tmp_path, monkeypatch):
-    from firsthand.kit import evidence
+    from firsthand.kit import measuring
 
     monkeypatch.chdir(tmp_path)
-    folder = Path(".firsthand") / "evidence" / f"hcvi-{evidence.current_hash('hcvi')}"
+    folder = Path(".firsthand") / "evidence" / "hcvi"
     folder.mkdir(parents=True)
     (folder / "seed-002.json").write_text('{"a": {"method": 1.0, "base')
     with pytest.raises(UserError, match=r"seed-002\.json .* is damaged: delete it"):
-        evidence.measure("hcvi", progress=False)
+        measuring.measure("hcvi", progress=False, anew=True)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from firsthand.kit import evidence
+from firsthand.kit import evidence, measuring
 from firsthand.kit.claims import Claim
 from firsthand.kit.results import write_atomically
 from firsthand.kit.training import Cosine, Share, train
@@ -63,7 +63,7 @@ def sweep(folder: Path, pause: float = 10 * PAUSE) -> None:
     os.chdir(folder)
     evidence.claims_of = lambda key: [claim(1.0), claim(2.0)]
     evidence.curves_of = lambda key: []
-    content = evidence.measure("hcvi", seeds=6, progress=False)
+    content = measuring.measure("hcvi", seeds=6, progress=False)
     kept = [[row["method"], row["verdict"]] for row in content["claims"]]
     write_atomically(folder / "content.json", json.dumps(kept))
 

@@ -21,7 +21,7 @@ from firsthand.convnextv2.model import ConvNeXtV2
 from firsthand.convnextv2.recipes import pretrain
 from firsthand.convnextv2.runs import BATCH, DECODER, SIZE, VARIANTS, WARMUP, Run, images, new_model, probe
 from firsthand.data.images import InMemory, photo
-from firsthand.kit.evidence import processor
+from firsthand.kit.provenance import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.training import Share, load_tensors, save_tensors
 from firsthand.kit.weights import ship, shipped

@@ -17,7 +17,7 @@ from firsthand.dgfont import evaluation, runs
 from firsthand.dgfont.evaluation import Task
 from firsthand.dgfont.networks import Generator, StyleEncoder
 from firsthand.dgfont.training import Model, train
-from firsthand.kit.evidence import processor
+from firsthand.kit.provenance import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.weights import ship, shipped
 

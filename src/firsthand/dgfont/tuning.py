@@ -22,7 +22,7 @@ from firsthand.dgfont import evaluation
 from firsthand.dgfont.evaluation import Task
 from firsthand.dgfont.runs import BOOK, VARIANTS
 from firsthand.dgfont.training import Model, Recipe, train
-from firsthand.kit.evidence import current_hash
+from firsthand.kit.fingerprint import code_hash
 from firsthand.kit.results import write_atomically
 from firsthand.kit.shared import shared
 
@@ -101,7 +101,7 @@ def main() -> None:
     """Measure and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=1)
-    folder = Path(".firsthand") / "tuning" / f"dgfont-{current_hash('dgfont')}"
+    folder = Path(".firsthand") / "tuning" / f"dgfont-{code_hash(measured)}"
     with ProcessPoolExecutor(parser.parse_args().workers) as pool:
         lines = {kind: pool.submit(searched, kind, folder) for kind in KINDS}
         grid = {kind: line.result() for kind, line in lines.items()}

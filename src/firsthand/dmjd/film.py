@@ -19,7 +19,7 @@ from firsthand.dmjd.masks import disjoint_masks, first_visible
 from firsthand.dmjd.model import DMJD
 from firsthand.dmjd.recipes import pretrain, scaled_lr
 from firsthand.dmjd.runs import CORRUPTION, JOINT, RELEASED, WARMUP, chosen, held_out, images, new_model, probe
-from firsthand.kit.evidence import processor
+from firsthand.kit.provenance import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.training import load_tensors, save_tensors
 from firsthand.kit.weights import ship, shipped

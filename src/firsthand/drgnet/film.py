@@ -21,7 +21,7 @@ from firsthand.drgnet.live import SYSTEM
 from firsthand.drgnet.losses import self_information
 from firsthand.drgnet.runs import FULL
 from firsthand.drgnet.system import gathered, lesion_probabilities
-from firsthand.kit.evidence import processor
+from firsthand.kit.provenance import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.weights import ship, shipped
 

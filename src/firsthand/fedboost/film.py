@@ -19,7 +19,7 @@ from firsthand.fedboost.weights import mix
 from firsthand.grnn.attacks import attack, psnr
 from firsthand.grnn.gradients import shared_gradient
 from firsthand.grnn.runs import PEOPLE, face_batch, untrained_victim
-from firsthand.kit.evidence import processor
+from firsthand.kit.provenance import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.weights import ship, shipped
 

@@ -17,7 +17,7 @@ from firsthand.ghost.detector import Detector
 from firsthand.ghost.quantizers import bits_of, quantize_model
 from firsthand.ghost.runs import FEW, Study
 from firsthand.ghost.training import mean_precision, train_detector
-from firsthand.kit.evidence import processor
+from firsthand.kit.provenance import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.weights import ship, shipped
 

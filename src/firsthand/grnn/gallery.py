@@ -15,7 +15,7 @@ from torch import Tensor
 
 from firsthand.grnn.measures import HEADLINE
 from firsthand.grnn.runs import LONG, Outcome, face_batch, outcome
-from firsthand.kit.evidence import processor
+from firsthand.kit.provenance import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.weights import ship, shipped
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,9 @@ class Task:
     cost: float
 
 
+Measure = Callable[[Task], dict[str, Any]]
+
+
 @contextmanager
 def alone(folder: Path, sentence: str) -> Iterator[None]:
     """Hold a folder's lock; the system lets go of it when the process ends, however it ends.
@@ -59,19 +62,13 @@ def alone(folder: Path, sentence: str) -> Iterator[None]:
             folder.rmdir()
 
 
-def _measured(task: Task) -> dict[str, Any]:
-    from firsthand.kit.evidence import measure_seed
-
-    return measure_seed(task.key, task.seed, task.names, task.folder, known=task.known)
-
-
 def run(
-    tasks: list[Task], *, workers: int = 1, scheduler: str | None = None, progress: bool = True
+    tasks: list[Task], measure: Measure, *, workers: int = 1, scheduler: str | None = None, progress: bool = True
 ) -> Iterator[dict[str, Any]]:
     """Cells of each task, in the order of tasks.
 
     Args:
-        tasks: what to measure. workers: processes on this machine.
+        tasks: what to measure. measure: how, a function of a module. workers: processes on this machine.
         scheduler: address of a Dask scheduler whose workers do it instead; tasks of a worker that dies go to another.
         progress: show a bar, in seconds of one process, with an estimate of what remains.
 
@@ -80,14 +77,14 @@ def run(
     """
     bar = tqdm(total=round(sum(task.cost for task in tasks)), unit=" s", disable=not progress)
     with bar:
-        for task, cells in zip(tasks, _cells(tasks, workers, scheduler), strict=True):
+        for task, cells in zip(tasks, _cells(tasks, measure, workers, scheduler), strict=True):
             bar.set_postfix_str(f"{task.key}, seed {task.seed} done")
             bar.update(round(task.cost))
             yield cells
 
 
-def _cells(tasks: list[Task], workers: int, scheduler: str | None) -> Iterator[dict[str, Any]]:
-    jobs = [joblib.delayed(_measured)(task) for task in tasks]
+def _cells(tasks: list[Task], measure: Measure, workers: int, scheduler: str | None) -> Iterator[dict[str, Any]]:
+    jobs = [joblib.delayed(measure)(task) for task in tasks]
     if scheduler is None:
         yield from joblib.Parallel(n_jobs=workers, return_as="generator")(jobs)
         return

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,15 @@ from firsthand.errors import UserError
 from firsthand.kit.claims import Claim
 from firsthand.kit.evidence import (
     claims_of,
-    current_hash,
-    curve_row,
+    current_codes,
+    curve_codes,
     curves_of,
     elsewhere,
-    is_stale,
     load,
-    measure_cell,
-    processor,
+    same_terms,
 )
-from firsthand.kit.provenance import commit
+from firsthand.kit.measuring import curve_row, measure_cell
+from firsthand.kit.provenance import commit, processor
 
 
 def differs(claim: Claim, row: dict[str, Any], seed: int, other: dict[str, Any] | None = None) -> str | None:
@@ -100,21 +100,41 @@ import torch
 from firsthand.kit import evidence
 torch.set_num_threads(1)
 key, name, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
-claims = importlib.import_module(f"firsthand.{key}.experiment").CLAIMS  # a chapter may be measured before it has a page
-claim = next(claim for claim in claims if claim.id == name)
-cell = evidence.measure_cell(claim, seed)
-print(json.dumps([evidence.current_hash(key), {"method": cell["method"], "baseline": cell["baseline"]}]))
+try:
+    from firsthand.kit.measuring import measure_cell
+except ImportError:  # an older commit
+    from firsthand.kit.evidence import measure_cell
+claim = next(claim for claim in evidence.claims_of(key) if claim.id == name)
+code = evidence.current_codes(key)[name] if hasattr(evidence, "current_codes") else evidence.current_hash(key)
+cell = measure_cell(claim, seed)
+print(json.dumps([code, {"method": cell["method"], "baseline": cell["baseline"]}]))
 """
+
+#: The hashes of all rows by the code that PYTHONPATH leads to: as it is, and as if names were others.
+RENAMED = """
+import json, sys
+from firsthand.kit.evidence import claims_of, curves_of
+from firsthand.kit.fingerprint import code_hash, identifiers
+key, renames = sys.argv[1], json.loads(sys.argv[2])
+items = [("", c) for c in claims_of(key)] + [("curve:", c) for c in curves_of(key)]
+taken = sorted(set(renames.values()) & set().union(*(identifiers(c.measure) for _, c in items)))
+print(json.dumps([{k + c.id: [code_hash(c.measure), code_hash(c.measure, renames)] for k, c in items}, taken]))
+"""
+
+
+def _run(script: str, source: Path, *arguments: str) -> Any:
+    """What a script prints last, as JSON, with the package from `source`; in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", script, *arguments], check=True, capture_output=True, cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(source)},
+        )  # fmt: skip
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _measured_by(source: Path, key: str, claim: str, seed: int) -> tuple[str, dict[str, Any]]:
     """The code's hash and {"method", "baseline"} of a cell, in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, "-c", ELSEWHERE, key, claim, str(seed)], check=True, capture_output=True, cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(source)},
-        )  # fmt: skip
-    code, cell = json.loads(done.stdout.splitlines()[-1])
+    code, cell = _run(ELSEWHERE, source, key, claim, str(seed))
     return code, cell
 
 
@@ -124,34 +144,44 @@ def differs_from_itself(key: str, claim: str, seed: int) -> bool:
     return any(not _same(first[what], second[what], 0.0) for what in ("method", "baseline"))
 
 
-def _by_earlier_code(content: dict[str, Any], claim: str, seed: int) -> dict[str, Any]:
-    """{"method", "baseline"} of a cell by the commit that measured the evidence, on this machine."""
+@contextmanager
+def _at_commit(name: str) -> Iterator[Path]:
+    """The sources of an earlier commit, for as long as they are needed.
+
+    Raises:
+        UserError: there is no such commit here, or its code does not run.
+    """
     with tempfile.TemporaryDirectory() as folder:
         git = ["git", "-C", str(PACKAGE), "worktree"]
         place = Path(folder) / "earlier"
         try:
-            subprocess.run([*git, "add", "--detach", place, str(content["commit"])], check=True, capture_output=True)
-            code, cell = _measured_by(place / "src", content["chapter"], claim, seed)
+            subprocess.run([*git, "add", "--detach", place, name], check=True, capture_output=True)
+            yield place / "src"
         except (OSError, subprocess.CalledProcessError):
-            raise UserError(
-                f"The code of commit {content['commit']}, which measured the evidence, does not run here."
-            ) from None
+            raise UserError(f"The code of commit {name}, which measured the evidence, does not run here.") from None
         finally:
             subprocess.run([*git, "remove", "--force", place], check=False, capture_output=True)
-    if code != content["code"]:
-        raise UserError(f"Commit {content['commit']} is not the code that measured the evidence.")
+
+
+def _by_earlier_code(key: str, row: dict[str, Any], seed: int) -> dict[str, Any]:
+    """{"method", "baseline"} of a cell by the commit that measured its row, on this machine."""
+    measured = row["measured"]
+    with _at_commit(str(measured["commit"])) as source:
+        code, cell = _measured_by(source, key, row["id"], seed)
+    if code != measured["code"]:
+        raise UserError(f"Commit {measured['commit']} is not the code that measured {row['id']}.")
     return cell
 
 
 def confirm(key: str, *, minutes: float = 30.0) -> dict[str, Any]:
-    """The same evidence, said to be of the present code too, after a part of it was found again.
+    """The same evidence, its stale rows said to be of the present code too, after a part of them was found again.
 
-    For changes that should change no value, such as a clearer refusal in a loader. A seed is drawn by lot from the new
-    code's hash, and its claims are measured again, in their order since they share what is costly, until time is up. On
-    the processor that measured them, values must be the same to the last digit, but for times and the like, which are
-    not the same twice. On another, where rounding may have changed a value, the code that measured it is run here as
-    well, and must give the new code's value. Curves, which no verdict rests on, may be added: a new one is measured
-    then, at all seeds, and named.
+    For changes that should change no value. A seed is drawn by lot from the new code's hashes, and the stale rows are
+    measured again at that seed, in their order since they share what is costly, until time is up. On the processor that
+    measured them, values must be the same to the last digit, but for times and the like, which are not the same twice.
+    On another, where rounding may have changed a value, the code that measured it is run here as well, and must give
+    the new code's value. Curves, which no verdict rests on, may be added: a new one is measured then, at all seeds, and
+    named.
 
     Args:
         key: chapter. minutes: after which no further claim is begun.
@@ -159,46 +189,82 @@ def confirm(key: str, *, minutes: float = 30.0) -> dict[str, Any]:
     Raises:
         UserError: nothing has changed, claims have, or a value was not found again.
     """
-    content = load(key)
-    if not is_stale(content):
-        raise UserError(f"The evidence of {key} is of the present code: there is nothing to confirm.")
+    content, codes, begin = load(key), current_codes(key), time.monotonic()
     by_id = _unchanged_claims(content)
-    code, begin = current_hash(key), time.monotonic()
-    seed = random.Random(code).randrange(5)
-    found = 0
-    for row in content["claims"]:
+    stale = [row for row in content["claims"] if row["code"] != codes[row["id"]]]
+    curves, new = _with_new_curves(content)
+    if not stale and curves == content["curves"]:
+        raise UserError(f"The evidence of {key} is of the present code: there is nothing to confirm.")
+    seed = random.Random("".join(codes.values())).randrange(5)
+    again = 0
+    for row in stale:
         if seed not in row["seeds"] or row["not_tested"] is not None:
             continue
         if time.monotonic() - begin > 60 * minutes:
             break
-        if wrong := _not_found_again(content, by_id[row["id"]], row, seed):
+        if wrong := _not_found_again(key, by_id[row["id"]], row, seed):
             raise UserError(f"The present code gives other values, so measure anew: {wrong}.")
-        found += 1
-    curves, new = _with_new_curves(content)
-    entry = {"code": code, "commit": commit(), "seed": seed, "claims": found, **({"curves": new} if new else {})}
-    return {**content, "curves": curves, "confirmed": [*content.get("confirmed", []), entry]}
+        again += 1
+    entry = {"commit": commit(), "seed": seed, "claims": again, "rows": [row["id"] for row in stale]}
+    return _confirmed(content, codes, curves, {**entry, **({"curves": new} if new else {})})
+
+
+def confirm_renamed(key: str, renames: dict[str, str], earlier: str) -> dict[str, Any]:
+    """The same evidence, its stale rows said to be of the present code too, since only names differ: this is proved.
+
+    The code of an earlier commit, by which the rows are current, must become the present code, statement by statement,
+    when the names are replaced; and no new name may have stood in it for anything else.
+
+    Args:
+        key: chapter. renames: {old: new} identifiers. earlier: the commit before them.
+
+    Raises:
+        UserError: a new name was taken, or rows differ in more than names.
+    """
+    content, codes, of_curves = load(key), current_codes(key), curve_codes(key)
+    with _at_commit(earlier) as source:
+        before, taken = _run(RENAMED, source, key, json.dumps(renames))
+    if taken:
+        raise UserError(f"{', '.join(taken)} stood in the code before: a new name must be a new one.")
+    rows = [row["id"] for row in content["claims"] if row["code"] != codes[row["id"]]]
+    curves = [row["id"] for row in content["curves"] if row["code"] != of_curves[row["id"]]]
+    stored = {row["id"]: row["code"] for row in content["claims"]}
+    stored |= {"curve:" + row["id"]: row["code"] for row in content["curves"]}
+    now = codes | {"curve:" + name: code for name, code in of_curves.items()}
+    changed = [
+        name for name in [*rows, *("curve:" + c for c in curves)] if before.get(name) != [stored[name], now[name]]
+    ]
+    if changed:
+        raise UserError(f"More than names has changed in {', '.join(changed)}: use --confirm, or measure anew.")
+    fresh = [{**row, "code": of_curves[row["id"]]} for row in content["curves"]]
+    return _confirmed(content, codes, fresh, {"commit": commit(), "rows": rows, "renamed": renames})
+
+
+def _confirmed(
+    content: dict[str, Any], codes: dict[str, str], curves: list[dict[str, Any]], entry: dict[str, Any]
+) -> dict[str, Any]:
+    rows = [{**row, "code": codes[row["id"]]} for row in content["claims"]]
+    return {**content, "claims": rows, "curves": curves, "confirmed": [*content.get("confirmed", []), entry]}
 
 
 def _unchanged_claims(content: dict[str, Any]) -> dict[str, Claim]:
-    """The present claims by id, if they are those of the evidence."""
+    """The present claims by id, if they judge every stored row as it was judged."""
     by_id = {claim.id: claim for claim in claims_of(content["chapter"])}
-    names = ("rule", "target", "tolerance")
-    stored = {row["id"]: [row[name] for name in names] for row in content["claims"]}
-    if stored != {claim.id: [getattr(claim, name) for name in names] for claim in by_id.values()}:
+    if not all(same_terms(row, by_id.get(row["id"])) for row in content["claims"]):
         raise UserError(f"The claims of {content['chapter']} have changed: measure anew.")
     return by_id
 
 
-def _not_found_again(content: dict[str, Any], claim: Claim, row: dict[str, Any], seed: int) -> str | None:
+def _not_found_again(key: str, claim: Claim, row: dict[str, Any], seed: int) -> str | None:
     """How a cell by the present code differs from the stored one, as `confirm` compares them, or None."""
-    key, exact = content["chapter"], replace(claim, repeats_within=0.0)
-    if processor() == content["environment"]["processor"]:
+    exact = replace(claim, repeats_within=0.0)
+    if processor() == row["measured"]["processor"]:
         wrong = differs(exact, row, seed)
         return differs(claim, row, seed) if wrong and differs_from_itself(key, row["id"], seed) else wrong
     wrong = differs(claim, row, seed)
     if not wrong:
         return None
-    before = _by_earlier_code(content, row["id"], seed)
+    before = _by_earlier_code(key, row, seed)
     refused = "by the earlier code, here" if before["method"] is None else None
     stored = {what: [value] for what, value in before.items()}
     return differs(exact, {**row, **stored, "seeds": [seed], "not_tested": refused}, seed)
@@ -207,12 +273,12 @@ def _not_found_again(content: dict[str, Any], claim: Claim, row: dict[str, Any],
 def _with_new_curves(content: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
     """Every curve that the present code has, and the ids of those that were measured just now."""
     torch.set_num_threads(1)  # as evidence is measured
-    stored = {row["id"]: row for row in content["curves"]}
+    stored, codes = {row["id"]: row for row in content["curves"]}, curve_codes(content["chapter"])
     rows, new = [], []
     for curve in curves_of(content["chapter"]):
         row = stored.get(curve.id)
         if row is None or row["x"] != curve.x:
-            row = curve_row(curve, [list(curve.measure(seed)) for seed in range(curve.seeds)])
+            row = curve_row(curve, [list(curve.measure(seed)) for seed in range(curve.seeds)], codes[curve.id])
             new.append(curve.id)
-        rows.append(row)
+        rows.append({**row, "code": codes[curve.id]})
     return rows, new

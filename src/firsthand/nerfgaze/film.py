@@ -13,7 +13,7 @@ from torch import Tensor
 
 from firsthand.data.directions import angular_error, pitchyaw_to_vector
 from firsthand.data.heads import SOURCE, TARGET, Heads, heads, redrawn
-from firsthand.kit.evidence import processor
+from firsthand.kit.provenance import processor
 from firsthand.kit.shared import shared
 from firsthand.kit.weights import ship, shipped
 from firsthand.nerfgaze import estimator as est
