@@ -61,8 +61,8 @@ def measure(size: str, form: str, ratio: float) -> dict[str, float]:
 
 def ideal(size: str, ratio: float) -> float:
     """How many times fewer multiply-adds a step takes if single-site layers skip hidden sites."""
+    from firsthand.convnextv2.lab.macs import pretraining_macs
     from firsthand.convnextv2.model import size_of
-    from firsthand.convnextv2.work import pretraining_macs
 
     pixels, channels, _, width, _ = CASES[size]
     tokens = (pixels // size_of(size).patch) ** 2
@@ -82,7 +82,7 @@ def main() -> None:
         size, form, ratio = arguments.one
         print(json.dumps(measure(size, form, float(ratio))))
         return
-    from firsthand.kit.provenance import processor
+    from firsthand.kit.lab.provenance import processor
 
     environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads)}
     rows = []

@@ -85,7 +85,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = ours(Path(folder), workers)
         peer = nbgrader(Path(folder))
-    from firsthand.kit.provenance import processor
+    from firsthand.kit.lab.provenance import processor
 
     result = {
         "processor": processor(), "workers": workers, "submissions": SUBMISSIONS, "seconds": round(found["seconds"], 1),

@@ -29,7 +29,7 @@ def operators() -> dict[str, float]:
     from torchvision.ops import deform_conv2d as theirs
 
     from firsthand.dgfont.deform import deform_conv2d as ours
-    from firsthand.kit.timing import median_seconds
+    from firsthand.kit.lab.timing import median_seconds
 
     found = {}
     for name, (batch, channels, outputs, size, kernel) in SHAPES.items():
@@ -56,11 +56,11 @@ def training() -> float:
     import torch
     from torchvision.ops import deform_conv2d as theirs
 
-    from firsthand.data.glyphs import shipped
+    from firsthand.data.readers.glyphs import shipped
     from firsthand.dgfont import deform
-    from firsthand.dgfont.runs import BOOK
+    from firsthand.dgfont.lab.runs import BOOK
     from firsthand.dgfont.training import Sampler, Trainer
-    from firsthand.kit.timing import median_seconds
+    from firsthand.kit.lab.timing import median_seconds
 
     glyphs, ours = shipped(), deform.deform_conv2d
     trainer, sampler = Trainer(BOOK, fonts=30, size=32), Sampler(glyphs)
@@ -87,7 +87,7 @@ def main() -> None:
     import torch
     import torchvision
 
-    from firsthand.kit.provenance import processor
+    from firsthand.kit.lab.provenance import processor
 
     torch.set_num_threads(threads)
     ratios = operators()

@@ -25,7 +25,7 @@ def target_speed() -> dict[str, float]:
     from skimage.feature import hog
 
     from firsthand.dmjd import hog_targets
-    from firsthand.kit.timing import median_seconds
+    from firsthand.kit.lab.timing import median_seconds
 
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 3, 224, 224), dtype=np.uint8)
     batch = torch.from_numpy(pixels)
@@ -40,7 +40,7 @@ def view_speed(size: str, views: int) -> float:
     import torch
 
     from firsthand.dmjd import build
-    from firsthand.kit.timing import median_seconds
+    from firsthand.kit.lab.timing import median_seconds
 
     torch.manual_seed(0)
     model = build(size, decoder_depth=1, views=views, prediction=1.0 if views > 1 else 0.6)
@@ -61,7 +61,7 @@ def main() -> None:
     arguments = parser.parse_args()
     import torch
 
-    from firsthand.kit.provenance import processor
+    from firsthand.kit.lab.provenance import processor
 
     torch.set_num_threads(arguments.threads)
     target = target_speed()

@@ -23,10 +23,10 @@ def speeds(net, images, masks, data) -> dict[str, float]:
     """Parameters, training steps a second and pictures a second of a full evaluation."""
     import torch
 
+    from firsthand.drgnet.lab.runs import precisions
     from firsthand.drgnet.losses import segmentation_loss
-    from firsthand.drgnet.runs import precisions
     from firsthand.drgnet.system import lesion_probabilities
-    from firsthand.kit.timing import median_seconds
+    from firsthand.kit.lab.timing import median_seconds
 
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
 
@@ -66,12 +66,12 @@ def main() -> None:
     arguments = parser.parse_args()
     import torch
 
-    from firsthand.data.fundus import fundi
+    from firsthand.data.drawn.fundus import fundi
     from firsthand.drgnet import UNet
-    from firsthand.drgnet.runs import WIDTH
+    from firsthand.drgnet.lab.runs import WIDTH
     from firsthand.drgnet.system import gathered
     from firsthand.drgnet.training import chances, cut_out
-    from firsthand.kit.provenance import processor
+    from firsthand.kit.lab.provenance import processor
 
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)

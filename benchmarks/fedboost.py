@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from firsthand.fedboost import encrypted_aggregate, federate, generate_key, strategy
+from firsthand.fedboost.lab.runs import word_clients
 from firsthand.fedboost.protection import Packing
-from firsthand.fedboost.runs import word_clients
-from firsthand.kit.provenance import processor
+from firsthand.kit.lab.provenance import processor
 
 RESULTS = Path(__file__).parent / "results" / "fedboost.json"
 NUMBERS, FEW, BITS = 1000, 40, 2048  # what one number a ciphertext takes is measured on few and scaled

@@ -39,8 +39,8 @@ def ours(images, truths) -> dict[str, float]:
     import torch
 
     from firsthand.ghost import Detector, detection_loss
-    from firsthand.ghost.runs import WIDTH
-    from firsthand.kit.timing import median_seconds
+    from firsthand.ghost.lab.runs import WIDTH
+    from firsthand.kit.lab.timing import median_seconds
 
     torch.manual_seed(0)
     model = Detector("small", channels=3, classes=4, width=WIDTH)
@@ -59,7 +59,7 @@ def ssdlite(images, truths, side: int) -> dict[str, float]:
     from torchvision.models.detection import ssdlite320_mobilenet_v3_large
     from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-    from firsthand.kit.timing import median_seconds
+    from firsthand.kit.lab.timing import median_seconds
 
     torch.manual_seed(0)
     model = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=5)
@@ -83,8 +83,8 @@ def main() -> None:
     arguments = parser.parse_args()
     import torch
 
-    from firsthand.ghost.runs import SPECTRA, pictures
-    from firsthand.kit.provenance import processor
+    from firsthand.ghost.lab.runs import SPECTRA, pictures
+    from firsthand.kit.lab.provenance import processor
 
     torch.set_num_threads(arguments.threads)
     data = pictures("train", 0, BATCH).channels(SPECTRA["colour"])

@@ -55,7 +55,7 @@ def speeds(threads: int) -> dict[str, float]:
     import torch
 
     from firsthand.grnn import attack, attack_many, shared_gradient
-    from firsthand.grnn.runs import PEOPLE, face_batch, untrained_victim
+    from firsthand.grnn.lab.runs import PEOPLE, face_batch, untrained_victim
 
     torch.set_num_threads(threads)
     options = {"image_shape": (3, 32, 32), "num_classes": PEOPLE}
@@ -112,7 +112,7 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(memory(*arguments.one)))
         return
-    from firsthand.kit.provenance import processor
+    from firsthand.kit.lab.provenance import processor
 
     found = speeds(arguments.threads)
     for name, value in found.items():

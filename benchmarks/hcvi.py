@@ -30,7 +30,7 @@ def measure(task: str, n: int) -> dict[str, float]:
     import numpy as np
 
     from firsthand.hcvi import choose_k, make_balls
-    from firsthand.hcvi.peers import hdbscan_pick, points_pick
+    from firsthand.hcvi.lab.baselines import hdbscan_pick, points_pick
 
     run = {"make_balls": make_balls, "choose_k": choose_k, "HDBSCAN": hdbscan_pick, "index on points": points_pick}[
         task
@@ -66,7 +66,7 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(arguments.one[0], int(arguments.one[1]))))
         return
-    from firsthand.kit.provenance import processor
+    from firsthand.kit.lab.provenance import processor
 
     environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads)}
     rows = []

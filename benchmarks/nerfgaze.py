@@ -23,8 +23,8 @@ def plain(model, origin, direction, codes, samples: int):
     """The same fields without shells, without asking an eye only where it is, and with a running product."""
     import torch
 
-    from firsthand.data.directions import gaze_rotation
-    from firsthand.data.heads import EYE_Y, EYE_Z
+    from firsthand.data.drawn.directions import gaze_rotation
+    from firsthand.data.drawn.heads import EYE_Y, EYE_Z
     from firsthand.nerfgaze.model import REACH, UNIT
 
     found = []
@@ -66,9 +66,9 @@ def main() -> None:
     threads = parser.parse_args().threads
     import torch
 
-    from firsthand.data.heads import heads, rays
-    from firsthand.kit.provenance import processor
-    from firsthand.kit.timing import median_seconds
+    from firsthand.data.drawn.heads import heads, rays
+    from firsthand.kit.lab.provenance import processor
+    from firsthand.kit.lab.timing import median_seconds
     from firsthand.nerfgaze import model as ours_module
     from firsthand.nerfgaze.model import SAMPLES, Codes, HeadModel
 

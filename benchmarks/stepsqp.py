@@ -34,7 +34,7 @@ def main() -> None:
 
     import torch
 
-    from firsthand.kit.provenance import processor
+    from firsthand.kit.lab.provenance import processor
     from firsthand.stepsqp import PROBLEMS, NoisyOracle, Problem, scipy_reference, step_search_sqp
 
     torch.set_num_threads(arguments.threads)

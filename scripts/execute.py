@@ -22,9 +22,9 @@ import nbformat
 from nbclient import NotebookClient
 
 from firsthand.chapters import chapters, notebook_path
-from firsthand.kit.pages import card, run_time
-from firsthand.kit.provenance import processor
-from firsthand.kit.results import write_atomically
+from firsthand.kit.files import write_atomically
+from firsthand.kit.lab.provenance import processor
+from firsthand.kit.page.pages import card, run_time
 
 ROOT = Path(__file__).parents[1]
 PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"

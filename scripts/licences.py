@@ -37,7 +37,7 @@ def installed() -> dict[str, dict[str, str]]:
 
 def lines() -> list[str]:
     """The tables."""
-    from firsthand.data.glyphs import faces
+    from firsthand.data.readers.glyphs import faces
 
     found, wanted, tests = installed(), locked(), locked("requirements-test.txt")
     text = ["## Packages", "", "| Package | Version | Licence |", "|---|---|---|"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from firsthand.data.glyphs import characters_of, common_characters, render_font
+from firsthand.data.readers.glyphs import characters_of, common_characters, render_font
 
 ROOT = Path("/usr/share/fonts")
 TARGET = Path(__file__).parents[1] / "src" / "firsthand" / "data" / "embedded"

@@ -91,7 +91,7 @@ def probe(found: Found) -> Callable[..., list[float]]:
     """In place of `kit.training.train`."""
 
     def train(model: nn.Module, optimizer: Any, loss: Callable[..., Tensor], **_: Any) -> list[float]:
-        from firsthand.kit.training import Share
+        from firsthand.kit.train.loop import Share
 
         model.train()
         return [found.take(model, FEW, lambda: loss(model, Share(0, 0, 1, 0)))]
@@ -115,10 +115,10 @@ def imagenet(folder: Path) -> Path:
 
 def presets(folder: Path) -> dict[str, tuple[str, Callable[[Any], Any], int]]:
     """For each chapter: the loop to replace, how its preset shrinks to FEW images, and images of the real batch."""
-    from firsthand.data.aerial import CLASSES, scene
-    from firsthand.data.fundus import fundus
-    from firsthand.data.retinas import write_fgadr
-    from firsthand.data.vedai import write_vedai
+    from firsthand.data.drawn.aerial import CLASSES, scene
+    from firsthand.data.drawn.fundus import fundus
+    from firsthand.data.readers.retinas import write_fgadr
+    from firsthand.data.readers.vedai import write_vedai
 
     pictures = str(imagenet(folder / "imagenet"))
     write_vedai(folder / "vedai", [scene(k, size=512, classes=CLASSES) for k in range(8)], CLASSES)
@@ -147,7 +147,7 @@ def presets(folder: Path) -> dict[str, tuple[str, Callable[[Any], Any], int]]:
 
 def of_fonts() -> Found:
     """Chapter 07 has a loop of its own; its released networks make one step."""
-    from firsthand.data.glyphs import latin
+    from firsthand.data.readers.glyphs import latin
     from firsthand.dgfont.batches import Sampler, chance
     from firsthand.dgfont.training import RELEASED, Trainer
 

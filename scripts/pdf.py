@@ -23,7 +23,7 @@ import yaml
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, FloatObject, NameObject, NullObject
 
-from firsthand.kit.doctor import find_browser
+from firsthand.doctor import find_browser
 
 ROOT = Path(__file__).parents[1]
 SITE, TARGET = ROOT / "_build" / "html", ROOT / "_build" / "firsthand.pdf"

@@ -68,7 +68,7 @@ def weights(site: Path) -> dict[str, float]:
 
 def write(times: list[tuple[str, float]]) -> None:
     """Keep the seconds of each part, where they were measured, and what pages weigh."""
-    from firsthand.kit.provenance import processor
+    from firsthand.kit.lab.provenance import processor
 
     content = {
         "processor": processor(), "cores": os.cpu_count(), "threads": int(THREADS),

@@ -11,7 +11,7 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 
 from firsthand.chapters import Chapter, chapters
-from firsthand.kit.exercises import exercises_of
+from firsthand.kit.page.exercises import exercises_of
 
 ROOT = Path(__file__).parents[2]
 WORDS_A_MINUTE = 100  # technical prose with formulas

@@ -13,8 +13,8 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 
 from firsthand.chapters import PACKAGE, chapters
-from firsthand.kit import evidence
-from firsthand.kit.pages import MARKS, about_row, rule_words, run_time, verdict_words
+from firsthand.kit.lab import evidence
+from firsthand.kit.page.pages import MARKS, about_row, rule_words, run_time, verdict_words
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,8 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 
 from firsthand.chapters import PACKAGE, Chapter, chapters
-from firsthand.kit import evidence
-from firsthand.kit.claims import VERDICTS
+from firsthand.kit.lab import evidence
+from firsthand.kit.lab.claims import VERDICTS
 
 PAPER = "paper"
 COLUMNS = {

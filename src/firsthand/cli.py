@@ -180,7 +180,7 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _doctor(_: argparse.Namespace) -> int:
-    from firsthand.kit.doctor import report
+    from firsthand.doctor import report
 
     return report()
 
@@ -213,7 +213,7 @@ def _alone(out: str | None) -> Iterator[None]:
     if out is None or os.environ.get("RANK", "0") != "0":
         yield
         return
-    from firsthand.kit.sweep import alone
+    from firsthand.kit.lab.sweep import alone
 
     with alone(Path(out), f"Another run writes to {out}: wait for it, or name another folder with --out."):
         yield
@@ -221,7 +221,7 @@ def _alone(out: str | None) -> Iterator[None]:
 
 def _check_processes(arguments: argparse.Namespace, config: object) -> None:
     """A launcher's processes must share the work: nothing else would say that each of them did all of it."""
-    from firsthand.kit.training import processes
+    from firsthand.kit.train.loop import processes
 
     if processes() == 1:
         return
@@ -237,15 +237,15 @@ def _run(arguments: argparse.Namespace) -> int:
         return _run_notebook(arguments)
     import importlib
 
-    from firsthand.kit.results import write_atomically
+    from firsthand.kit.files import write_atomically
 
-    experiment = importlib.import_module(f"firsthand.{arguments.chapter}.experiment")
-    if arguments.preset not in experiment.PRESETS:
-        known = ", ".join(experiment.PRESETS)
+    pipeline = importlib.import_module(f"firsthand.{arguments.chapter}.lab.pipeline")
+    if arguments.preset not in pipeline.PRESETS:
+        known = ", ".join(pipeline.PRESETS)
         raise UserError(f"{arguments.chapter} has no preset {arguments.preset!r}: choose one of {known}.")
-    config = experiment.PRESETS[arguments.preset]
+    config = pipeline.PRESETS[arguments.preset]
     if arguments.data is not None:
-        config = experiment.with_data(config, str(arguments.data))
+        config = pipeline.with_data(config, str(arguments.data))
     for option in ("out", "weights"):
         value = getattr(arguments, option)
         if value is None:
@@ -255,7 +255,7 @@ def _run(arguments: argparse.Namespace) -> int:
         config = replace(config, **{option: str(value)})
     _check_processes(arguments, config)
     with _alone(getattr(config, "out", None)):
-        result = experiment.run(config, seed=arguments.seed, device=arguments.device, progress=sys.stderr.isatty())
+        result = pipeline.run(config, seed=arguments.seed, device=arguments.device, progress=sys.stderr.isatty())
     if os.environ.get("RANK", "0") != "0":  # one process of several speaks
         return 0
     width = max(map(len, result.metrics))
@@ -274,7 +274,7 @@ def _run_notebook(arguments: argparse.Namespace) -> int:
         raise UserError("--data cannot be combined with --notebook; set it in the notebook's parameters cell.")
     import papermill
 
-    from firsthand.kit.notebooks import chapter_notebook
+    from firsthand.kit.page.notebooks import chapter_notebook
 
     chapter_notebook(arguments.chapter)
 
@@ -303,22 +303,22 @@ def _evidence(arguments: argparse.Namespace) -> int:
         raise UserError(f"--workers must be at least 1; got {arguments.workers}.")
     if arguments.seeds < 5:
         raise UserError(f"Evidence needs at least 5 seeds; got {arguments.seeds}.")
-    from firsthand.kit import evidence
+    from firsthand.kit.lab import evidence
 
     if arguments.claim is not None and (not arguments.verify or arguments.chapter == "all"):
         raise UserError("--claim names a row of one chapter that --verify recomputes; give both.")
     if arguments.verify:
-        from firsthand.kit.verifying import verify
+        from firsthand.kit.lab.verifying import verify
 
         differences = [line for key in keys for line in verify(key, workers=arguments.workers, only=arguments.claim)]
         print("\n".join(differences) or "Every stored value was found again.")
         return 1 if differences else 0
     if arguments.confirm:
-        from firsthand.kit.verifying import confirm
+        from firsthand.kit.lab.verifying import confirm
 
         contents: Iterable[dict[str, Any]] = (confirm(key, minutes=arguments.minutes) for key in keys)
     elif arguments.renamed:
-        from firsthand.kit.verifying import confirm_renamed
+        from firsthand.kit.lab.verifying import confirm_renamed
 
         if any(name.count("=") != 1 for name in arguments.renamed):
             raise UserError(f"--renamed takes names as OLD=NEW; got {' '.join(arguments.renamed)}.")
@@ -327,7 +327,7 @@ def _evidence(arguments: argparse.Namespace) -> int:
     elif arguments.reword:
         contents = (evidence.reword(evidence.load(key)) for key in keys)
     else:
-        from firsthand.kit.measuring import measure_all
+        from firsthand.kit.lab.measuring import measure_all
 
         contents = measure_all(
             keys, seeds=arguments.seeds, workers=arguments.workers, scheduler=arguments.scheduler, anew=arguments.anew

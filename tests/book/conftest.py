@@ -19,7 +19,7 @@ import nbformat
 import pytest
 from playwright.sync_api import TimeoutError
 
-from firsthand.kit.doctor import find_browser
+from firsthand.doctor import find_browser
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
 FLAGS = [

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from firsthand.chapters import PACKAGE
-from firsthand.kit import evidence
-from firsthand.kit.exercises import exercises_of
+from firsthand.kit.lab import evidence
+from firsthand.kit.page.exercises import exercises_of
 
 Notebook = dict
 Rule = Callable[[Notebook, str], Iterator[str]]

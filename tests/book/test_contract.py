@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from firsthand.chapters import PACKAGE, chapters, notebook_path
-from firsthand.kit import evidence, pages
+from firsthand.kit.lab import evidence
+from firsthand.kit.page import pages
 from tests.book import contract
 from tests.book.contract import code_cells, tagged, text
 

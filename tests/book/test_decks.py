@@ -8,7 +8,7 @@ import pytest
 
 from firsthand.coursework import build_slides
 from firsthand.coursework.slides import pictures
-from firsthand.kit.notebooks import chapter_notebook
+from firsthand.kit.page.notebooks import chapter_notebook
 
 
 @pytest.mark.browser

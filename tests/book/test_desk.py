@@ -11,10 +11,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CODE = """
 import torch
-from firsthand.data.fundus import fundus
+from firsthand.data.drawn.fundus import fundus
 from firsthand.drgnet.interaction import Update
 from firsthand.drgnet.system import DRGNet, gathered
-from firsthand.drgnet.widget import Corrector
+from firsthand.drgnet.page.widget import Corrector
 
 torch.manual_seed(0)
 data = gathered([fundus(seed, size=64, grade=2) for seed in range(4)])

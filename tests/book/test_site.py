@@ -10,7 +10,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from firsthand.chapters import chapters
-from firsthand.kit import evidence, pages
+from firsthand.kit.lab import evidence
+from firsthand.kit.page import pages
 from tests.book.conftest import SITE
 
 pytestmark = pytest.mark.browser

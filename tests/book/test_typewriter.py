@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firsthand.dgfont.typewriter import typewriter
+from firsthand.dgfont.page.typewriter import typewriter
 
 CHARACTERS, STYLES = "一十口", ["white", "half", "black"]
 

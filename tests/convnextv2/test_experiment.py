@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from firsthand.convnextv2 import PRESETS, Config, build, classifier_from, layer_scales, run
-from firsthand.convnextv2.experiment import new_autoencoder, pretrained_classifier, schedule, with_data
-from firsthand.convnextv2.imagenet import TUNING
-from firsthand.data.imagenet import Mixed
-from firsthand.data.images import FolderBatches, InMemory, fashion_mnist, photo
+from firsthand.convnextv2.lab.imagenet import TUNING
+from firsthand.convnextv2.lab.pipeline import new_autoencoder, pretrained_classifier, schedule, with_data
+from firsthand.data.readers.imagenet import Mixed
+from firsthand.data.readers.images import FolderBatches, InMemory, fashion_mnist, photo
 from firsthand.errors import UserError
-from firsthand.kit.large import accumulation
-from firsthand.kit.training import Cosine, Share, parameter_groups, save_tensors
+from firsthand.kit.train.large import accumulation
+from firsthand.kit.train.loop import Cosine, Share, parameter_groups, save_tensors
 
 HERE = Path(__file__).parent
 

@@ -26,7 +26,7 @@ from firsthand.convnextv2 import (
     random_mask,
     unpatchify,
 )  # fmt: skip
-from firsthand.convnextv2.work import classifier_macs
+from firsthand.convnextv2.lab.macs import classifier_macs
 from tests.convnextv2.reference import grn_nchw, sparse_encode
 
 COUNTS = {  # version 2, version 1, autoencoder

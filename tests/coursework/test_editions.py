@@ -14,7 +14,7 @@ from firsthand.coursework import editions
 from firsthand.coursework.grading import Edition
 from firsthand.coursework.worker import Cells
 from firsthand.errors import UserError
-from firsthand.kit.exercises import exercises_of
+from firsthand.kit.page.exercises import exercises_of
 
 KEYS = list(chapters())
 SEEDS = (1, 20_000, 2_000_000_000)

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from firsthand.coursework import editions
-from firsthand.kit.exercises import exercises_of
+from firsthand.kit.page.exercises import exercises_of
 
 pytest.importorskip("nbgrader")
 KEY, NAME = "hcvi", "01_hcvi"

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from firsthand.dgfont.exercises import EXERCISES
-from firsthand.kit.exercises import Wrong
+from firsthand.dgfont.page.exercises import EXERCISES
+from firsthand.kit.page.exercises import Wrong
 
 
 def _read(x, down, right):

@@ -12,7 +12,7 @@ import pytest
 
 from firsthand.cli import main
 from firsthand.dgfont import PRESETS, run
-from firsthand.dgfont.experiment import glyphs_of, with_data
+from firsthand.dgfont.lab.pipeline import glyphs_of, with_data
 from firsthand.errors import UserError
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from firsthand.data.glyphs import Glyphs, shipped
-from firsthand.dgfont import batches, evaluation, losses, runs, training
+from firsthand.data.readers.glyphs import Glyphs, shipped
+from firsthand.dgfont import batches, losses, training
 from firsthand.dgfont.batches import Sampler, turned
 from firsthand.dgfont.contrastive import contrast
+from firsthand.dgfont.lab import evaluation, runs
 from firsthand.dgfont.losses import Queue, hinge_discriminator, hinge_generator, info_nce, offset_loss, r1_penalty
 from firsthand.dgfont.training import Recipe, falling, train
 from firsthand.errors import UserError

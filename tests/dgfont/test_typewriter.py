@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firsthand.dgfont.typewriter import typewriter
+from firsthand.dgfont.page.typewriter import typewriter
 
 
 def _sheet() -> np.ndarray:

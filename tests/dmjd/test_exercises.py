@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from firsthand.dmjd.exercises import EXERCISES
-from firsthand.kit.exercises import Wrong
+from firsthand.dmjd.page.exercises import EXERCISES
+from firsthand.kit.page.exercises import Wrong
 
 
 def _second(first):

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from firsthand.dmjd import PRESETS, SIZES, run, scaled_lr
-from firsthand.dmjd.experiment import new_model, pretrained_classifier, schedule, with_data
+from firsthand.dmjd.lab.pipeline import new_model, pretrained_classifier, schedule, with_data
+from firsthand.dmjd.lab.runs import DISJOINT, JOINT, LONG_SINGLE, PIXELS, RELEASED, SINGLE, held_out
+from firsthand.dmjd.lab.runs import new_model as new_run
 from firsthand.dmjd.recipes import layer_scales
-from firsthand.dmjd.runs import DISJOINT, JOINT, LONG_SINGLE, PIXELS, RELEASED, SINGLE, held_out
-from firsthand.dmjd.runs import new_model as new_run
 from firsthand.errors import UserError
-from firsthand.kit.large import accumulation
-from firsthand.kit.training import Cosine, parameter_groups
+from firsthand.kit.train.large import accumulation
+from firsthand.kit.train.loop import Cosine, parameter_groups
 
 
 def test_smoke_gives_the_same_result_twice():
@@ -98,7 +98,7 @@ def test_the_gpu_trains():
 
 
 def test_the_notebook_and_the_film_train_at_the_tuned_rate():
-    from firsthand.dmjd.runs import JOINT, chosen
+    from firsthand.dmjd.lab.runs import JOINT, chosen
 
     rate = chosen()["pretrain"][JOINT.setting]
     assert PRESETS["book"].blr == rate

@@ -17,8 +17,8 @@ from firsthand.dmjd import (
     views_needed,
     visible_order,
 )
+from firsthand.dmjd.lab.measures import RELEASED_COUNTS
 from firsthand.dmjd.masks import covariance, first_visible
-from firsthand.dmjd.measures import RELEASED_COUNTS
 
 
 def _rng(seed=0):

@@ -9,8 +9,8 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from firsthand.drgnet.exercises import EXERCISES
-from firsthand.kit.exercises import Wrong
+from firsthand.drgnet.page.exercises import EXERCISES
+from firsthand.kit.page.exercises import Wrong
 
 
 def _odds(p):

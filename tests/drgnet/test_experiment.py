@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firsthand.data.fundus import fundus
-from firsthand.data.retinas import write_fgadr
-from firsthand.drgnet.experiment import PRESETS, run, with_data
+from firsthand.data.drawn.fundus import fundus
+from firsthand.data.readers.retinas import write_fgadr
+from firsthand.drgnet.lab.pipeline import PRESETS, run, with_data
 from firsthand.errors import UserError
 
 SMOKE = PRESETS["smoke"]

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from firsthand.drgnet import live
 from firsthand.drgnet.feedback import KINDS, Correction, Expert, Journal, from_runs, simulated, summary, to_runs
 from firsthand.drgnet.interaction import Update, interact, lesson_loss, lesson_of, uncertainty, update
+from firsthand.drgnet.lab import live
 from firsthand.drgnet.system import DRGNet, Retinas, lesion_probabilities
 from firsthand.errors import UserError
 

@@ -11,7 +11,7 @@ import torch
 from firsthand.drgnet import losses
 from firsthand.drgnet.adaptation import Critic, Discriminator, colour_matched, information_maps
 from firsthand.drgnet.explain import elsewhere, explained, filled, gate_map, grad_cam, most
-from firsthand.drgnet.metrics import (
+from firsthand.drgnet.lab.metrics import (
     binned_average_precision,
     pixel_average_precision,
     positive_only,

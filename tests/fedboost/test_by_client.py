@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from firsthand.fedboost import by_client, runs
 from firsthand.fedboost.federation import History
+from firsthand.fedboost.lab import by_client, runs
 
 BY_LABEL = np.linspace(0.1, 1.0, 10)
 

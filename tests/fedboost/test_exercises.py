@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from firsthand import fedboost as book
-from firsthand.fedboost.exercises import EXERCISES
-from firsthand.kit.exercises import Wrong
+from firsthand.fedboost.page.exercises import EXERCISES
+from firsthand.kit.page.exercises import Wrong
 
 
 def _unmix(mixtures, keep):

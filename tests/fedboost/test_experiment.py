@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from firsthand.data.words import load_words
+from firsthand.data.readers.words import load_words
 from firsthand.errors import UserError
-from firsthand.fedboost import figures, runs, tuning
-from firsthand.fedboost.experiment import PRESETS, run, with_data
-from firsthand.fedboost.measures import (
+from firsthand.fedboost.lab import runs
+from firsthand.fedboost.lab import search as tuning
+from firsthand.fedboost.lab.measures import (
     digit_case,
     mixing_sum,
     other_of_two,
@@ -24,6 +24,8 @@ from firsthand.fedboost.measures import (
     unmixed_models,
     unmixing_error,
 )  # fmt: skip
+from firsthand.fedboost.lab.pipeline import PRESETS, run, with_data
+from firsthand.fedboost.page import figures
 
 
 def test_the_smallest_run_repeats():

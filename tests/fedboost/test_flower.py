@@ -75,8 +75,8 @@ def test_nonsense_is_named_once_and_left_out():
 
 @pytest.mark.slow
 def test_separate_processes_give_the_same_and_survive_a_death(tmp_path):
-    from firsthand.fedboost.processes import federate_digits
-    from firsthand.fedboost.runs import digit_clients
+    from firsthand.fedboost.lab.processes import federate_digits
+    from firsthand.fedboost.lab.runs import digit_clients
 
     state, events = federate_digits(tmp_path / "run", clients=2, rounds=2, dies=1, timeout=60)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from firsthand.data.aerial import scenes
+from firsthand.data.drawn.aerial import scenes
 from firsthand.ghost.detector import Detector, boxes_of, conv_macs, convolutions, count_macs, fold_batch_norm
 from firsthand.ghost.evaluation import average_precision, average_precisions, suppress
 from firsthand.ghost.loss import assign, detection_loss, stack_truths

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from firsthand import ghost as book
-from firsthand.ghost.exercises import EXERCISES
-from firsthand.kit.exercises import Wrong
+from firsthand.ghost.page.exercises import EXERCISES
+from firsthand.kit.page.exercises import Wrong
 
 
 def _gumbel(u):

@@ -9,14 +9,14 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from firsthand.data.aerial import CLASSES, scene
-from firsthand.data.vedai import write_vedai
+from firsthand.data.drawn.aerial import CLASSES, scene
+from firsthand.data.readers.vedai import write_vedai
 from firsthand.errors import UserError
-from firsthand.ghost import measures, runs
 from firsthand.ghost.bits import layer_sigmas
 from firsthand.ghost.detector import Detector, convolutions
-from firsthand.ghost.experiment import PRESETS, run, with_data
-from firsthand.ghost.export import export_int8
+from firsthand.ghost.lab import measures, runs
+from firsthand.ghost.lab.export import export_int8
+from firsthand.ghost.lab.pipeline import PRESETS, run, with_data
 from firsthand.ghost.quantizers import quantize_model
 from firsthand.ghost.training import (
     Average,

@@ -42,12 +42,12 @@ from firsthand.grnn import (
     uniform_init_,
     wasserstein,
 )  # fmt: skip
-from firsthand.grnn.exercises import EXERCISES
-from firsthand.grnn.experiment import with_data
-from firsthand.grnn.gallery import gallery
-from firsthand.grnn.runs import LOCAL_LR, face_batch, rank_among_faces, sent, untrained_victim
-from firsthand.kit import evidence
-from firsthand.kit.exercises import Wrong
+from firsthand.grnn.lab.assets import gallery
+from firsthand.grnn.lab.pipeline import with_data
+from firsthand.grnn.lab.runs import LOCAL_LR, face_batch, rank_among_faces, sent, untrained_victim
+from firsthand.grnn.page.exercises import EXERCISES
+from firsthand.kit.lab import evidence
+from firsthand.kit.page.exercises import Wrong
 
 SHAPE = (3, 32, 32)
 

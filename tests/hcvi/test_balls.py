@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from firsthand.data.shapes import SHAPES
+from firsthand.data.drawn.shapes import SHAPES
 from firsthand.hcvi import make_balls
 from firsthand.hcvi.balls import grow, preprocess
 from tests.hcvi import reference

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from firsthand.data.shapes import rings3
+from firsthand.data.drawn.shapes import rings3
 from firsthand.hcvi import HyperBallClustering, choose_k
 
 CHECKS = list(estimator_checks_generator(HyperBallClustering()))

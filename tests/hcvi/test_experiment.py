@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import silhouette_score
 
-from firsthand.data.shapes import SHAPES, add_noise
-from firsthand.data.tables import real_table
+from firsthand.data.drawn.shapes import SHAPES, add_noise
+from firsthand.data.readers.tables import real_table
 from firsthand.errors import UserError
 from firsthand.hcvi import CLAIMS, PRESETS, make_balls, run
-from firsthand.hcvi.claims import CLASSES
-from firsthand.hcvi.exercises import CENTRES, TWO_CLUSTERS, _mistakes
-from firsthand.hcvi.experiment import with_data
-from firsthand.hcvi.figures import ROUNDS, render_split
-from firsthand.hcvi.peers import best, fill_noise, index_functions, points_pick, proposals, scaled
-from firsthand.hcvi.variants import choose_all, surface_distances
+from firsthand.hcvi.lab.ablations import choose_all, surface_distances
+from firsthand.hcvi.lab.baselines import best, fill_noise, index_functions, points_pick, proposals, scaled
+from firsthand.hcvi.lab.claims import CLASSES
+from firsthand.hcvi.lab.pipeline import with_data
+from firsthand.hcvi.page.exercises import CENTRES, TWO_CLUSTERS, _mistakes
+from firsthand.hcvi.page.figures import ROUNDS, render_split
 from firsthand.kit import check
 
 

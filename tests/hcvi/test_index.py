@@ -10,7 +10,7 @@ import torch
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist
 
-from firsthand.data.shapes import SHAPES
+from firsthand.data.drawn.shapes import SHAPES
 from firsthand.hcvi import choose_k, com_and_sep, hcvi, index, make_balls, score, spanning_tree
 from firsthand.hcvi.index import choose_from_balls, prim, scores_of_cuts
 from tests.hcvi import reference

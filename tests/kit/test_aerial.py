@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from firsthand.data import aerial, vehicles
-from firsthand.data.aerial import CAMOUFLAGE, CLASSES, scene
-from firsthand.data.vedai import parse_annotation, read_names, read_vedai, write_vedai
+from firsthand.data.drawn import aerial, vehicles
+from firsthand.data.drawn.aerial import CAMOUFLAGE, CLASSES, scene
+from firsthand.data.readers.vedai import parse_annotation, read_names, read_vedai, write_vedai
 from firsthand.errors import UserError
 
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from firsthand.kit import verdict
-from firsthand.kit.claims import interval
+from firsthand.kit.lab.claims import interval
 
 AROUND_ONE = [0.9, 1.0, 1.1, 0.95, 1.05]
 

@@ -110,7 +110,7 @@ def test_a_launcher_of_processes_is_told_where_there_is_one(chapter, monkeypatch
 
 def test_evidence_of_all_is_one_sweep(monkeypatch, capsys):
     from firsthand.chapters import chapters
-    from firsthand.kit import measuring
+    from firsthand.kit.lab import measuring
 
     asked = []
     monkeypatch.setattr(measuring, "measure_all", lambda keys, **options: asked.append((keys, options)) or [])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from firsthand.kit.curves import along_steps, mean_every
+from firsthand.kit.lab.curves import along_steps, mean_every
 
 
 def test_means_are_of_whole_stretches() -> None:

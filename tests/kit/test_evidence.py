@@ -11,10 +11,11 @@ import torch
 
 from firsthand.chapters import chapters
 from firsthand.errors import UserError
-from firsthand.kit import NotTested, evidence, measuring, verifying
-from firsthand.kit.claims import Claim, Curve
-from firsthand.kit.results import write_atomically
-from firsthand.kit.verifying import differs
+from firsthand.kit import NotTested
+from firsthand.kit.files import write_atomically
+from firsthand.kit.lab import evidence, measuring, verifying
+from firsthand.kit.lab.claims import Claim, Curve
+from firsthand.kit.lab.verifying import differs
 
 CALLS: list[tuple[str, int]] = []
 STOP: list[int] = []  # seeds at which somebody presses Ctrl-C

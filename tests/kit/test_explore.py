@@ -14,8 +14,9 @@ from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from firsthand.kit import explore, use_style
-from firsthand.kit.drawing import Pool, describe
+from firsthand.kit import use_style
+from firsthand.kit.page import explore
+from firsthand.kit.page.drawing import Pool, describe
 
 
 def data_of(explorer) -> dict:
@@ -171,7 +172,7 @@ def test_thin_lines_keep_their_colour_beside_a_photograph():
 
     from PIL import Image
 
-    module = importlib.import_module("firsthand.kit.explore")
+    module = importlib.import_module("firsthand.kit.page.explore")
     rng = np.random.default_rng(0)
     ramp = np.linspace(60, 200, 200)
     photo = np.stack(

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from firsthand.chapters import PACKAGE, chapters
-from firsthand.kit import NotTested, evidence, fingerprint
+from firsthand.kit import NotTested
+from firsthand.kit.lab import evidence, fingerprint
 
 HASHES = """
 import json, sys
-from firsthand.kit.evidence import current_codes
+from firsthand.kit.lab.evidence import current_codes
 print(json.dumps(current_codes(sys.argv[1])))
 """
 
@@ -95,7 +96,7 @@ def test_a_searchs_file_and_shipped_weights_count():
     files = fingerprint._files(fingerprint.reached(claim.measure))
     assert {"dgfont_tuning.json", "glyphs.npz", "glyphs.json"} <= files.keys()
 
-    place = ("firsthand.kit.weights", "shipped")
+    place = ("firsthand.kit.train.weights", "shipped")
     loads = fingerprint.Definition("", frozenset(), frozenset({"dmjd_*"}))
     assert set(fingerprint._files({place: loads})) == {"dmjd_aligned.safetensors", "dmjd_released.safetensors"}
     assert fingerprint._files({("firsthand.other", "shipped"): loads}) == {}

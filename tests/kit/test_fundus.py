@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from firsthand.data.fundus import Fundus, fundi, fundus
-from firsthand.data.lesions import HE_LIMIT, KINDS, icdr_grade
-from firsthand.data.retinas import (
+from firsthand.data.drawn.fundus import Fundus, fundi, fundus
+from firsthand.data.drawn.lesions import HE_LIMIT, KINDS, icdr_grade
+from firsthand.data.readers.retinas import (
     IDRID_MASKS,
     fgadr,
     field_of_view,

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from firsthand.data import glyphs
+from firsthand.data.readers import glyphs
 from firsthand.errors import UserError
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

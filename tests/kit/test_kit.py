@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from firsthand.data.tables import read_battery, read_csv, real_table
+from firsthand.data.readers.tables import read_battery, read_csv, real_table
 from firsthand.errors import UserError
 from firsthand.kit import Result, check, resolve_device, say, show_source
-from firsthand.kit.exercises import Feedback, Wrong, call, need_function, need_number
-from firsthand.kit.pages import rule_words
+from firsthand.kit.page.exercises import Feedback, Wrong, call, need_function, need_number
+from firsthand.kit.page.pages import rule_words
 
 
 def test_devices():

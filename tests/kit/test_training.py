@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from firsthand.errors import UserError
-from firsthand.kit.shared import account, shared
-from firsthand.kit.training import (
+from firsthand.kit.lab.cached import account, shared
+from firsthand.kit.train.loop import (
     Cosine,
     Share,
     accelerator_for,
@@ -31,7 +31,7 @@ SCRIPT = """
 import sys, time, torch
 from pathlib import Path
 from torch import nn
-from firsthand.kit.training import Cosine, train
+from firsthand.kit.train.loop import Cosine, train
 torch.manual_seed(0)
 model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.3), nn.Linear(8, 1))
 optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)

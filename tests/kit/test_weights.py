@@ -10,7 +10,7 @@ import torch
 
 from firsthand.chapters import PACKAGE
 from firsthand.errors import UserError
-from firsthand.kit import weights
+from firsthand.kit.train import weights
 
 FILES = sorted((PACKAGE / "weights").glob("*.safetensors"))
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from firsthand.data.words import (
+from firsthand.data.readers.words import (
     ALPHANUMERIC,
     DIGITS,
     PRINT,

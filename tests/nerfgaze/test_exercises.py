@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from firsthand.data.directions import gaze_rotation, pitchyaw_to_vector
-from firsthand.kit.exercises import Wrong
-from firsthand.nerfgaze.exercises import EXERCISES
+from firsthand.data.drawn.directions import gaze_rotation, pitchyaw_to_vector
+from firsthand.kit.page.exercises import Wrong
+from firsthand.nerfgaze.page.exercises import EXERCISES
 
 
 def _weights(sigma, delta):

@@ -12,8 +12,16 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from firsthand.data.directions import angular_error, pitchyaw_to_vector
-from firsthand.data.gaze_sets import mpii_camera, mpii_faces, order_of, read_mpii, read_xgaze, rotation_of, xgaze_files
+from firsthand.data.drawn.directions import angular_error, pitchyaw_to_vector
+from firsthand.data.readers.gaze_sets import (
+    mpii_camera,
+    mpii_faces,
+    order_of,
+    read_mpii,
+    read_xgaze,
+    rotation_of,
+    xgaze_files,
+)
 from firsthand.errors import UserError
 
 

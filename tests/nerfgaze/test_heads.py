@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from firsthand.data.directions import (
+from firsthand.data.drawn.directions import (
     angular_error,
     gaze_rotation,
     normalise,
     pitchyaw_to_vector,
     vector_to_pitchyaw,
 )
-from firsthand.data.heads import IDENTITY, SOURCE, TARGET, heads, redrawn
+from firsthand.data.drawn.heads import IDENTITY, SOURCE, TARGET, heads, redrawn
 
 angles = st.tuples(st.floats(-1.5, 1.5), st.floats(-3.1, 3.1))
 

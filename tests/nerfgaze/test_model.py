@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from firsthand.data.heads import SKULL, SKULL_RADII, TARGET, heads, rays
+from firsthand.data.drawn.heads import SKULL, SKULL_RADII, TARGET, heads, rays
 from firsthand.errors import UserError
-from firsthand.kit.claims import NotTested
+from firsthand.kit.lab.claims import NotTested
 from firsthand.nerfgaze import estimator as est
-from firsthand.nerfgaze import film, live, measures, runs
-from firsthand.nerfgaze.experiment import PRESETS, run, with_data
 from firsthand.nerfgaze.fields import FaceField, Renderer
 from firsthand.nerfgaze.full import FullRecipe, in_head
+from firsthand.nerfgaze.lab import assets as film
+from firsthand.nerfgaze.lab import live, measures, runs
+from firsthand.nerfgaze.lab.pipeline import PRESETS, run, with_data
 from firsthand.nerfgaze.model import COMPOSE, EYES, Codes, HeadModel, Sizes
 from firsthand.nerfgaze.rendering import INNER, OUTER, between_shells, compose, encode, render_weights
 from firsthand.nerfgaze.synthesis import Labelled, mixed, mixed_heads, mixture, redirected
@@ -136,7 +137,7 @@ def _at_eye(model: HeadModel, codes: Codes, side: int, place: torch.Tensor) -> t
 
 def test_an_eye_turns_with_its_gaze() -> None:
     """A point that turns with the gaze keeps its density; the eye is a rigid body."""
-    from firsthand.data.directions import gaze_rotation
+    from firsthand.data.drawn.directions import gaze_rotation
 
     torch.manual_seed(0)
     model, codes = HeadModel(1, 1, sizes=SMALL), _codes(5)
@@ -299,8 +300,8 @@ def test_real_faces_train_the_full_model(tmp_path: Path) -> None:
 
 
 def test_gaze_and_pose_of_real_labels_fit_together() -> None:
-    from firsthand.data.directions import gaze_rotation, pitchyaw_to_vector
-    from firsthand.data.gaze_sets import Gazes
+    from firsthand.data.drawn.directions import gaze_rotation, pitchyaw_to_vector
+    from firsthand.data.readers.gaze_sets import Gazes
 
     labels = 0.4 * torch.randn(6, 2, generator=_generator(), dtype=torch.float64)
     poses = 0.4 * torch.randn(6, 2, generator=_generator(1), dtype=torch.float64)

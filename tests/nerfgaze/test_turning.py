@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from firsthand.data.heads import TARGET, heads, redrawn
-from firsthand.kit.claims import NotTested
+from firsthand.data.drawn.heads import TARGET, heads, redrawn
+from firsthand.kit.lab.claims import NotTested
 from firsthand.nerfgaze import estimator as est
-from firsthand.nerfgaze import runs
+from firsthand.nerfgaze.lab import runs
 from firsthand.nerfgaze.turning import PATCH, cut, eye_corners, paste, train_turner
 
 

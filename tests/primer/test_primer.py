@@ -12,7 +12,8 @@ from sklearn.linear_model import Ridge
 
 from firsthand.chapters import PACKAGE, chapters
 from firsthand.kit import check, verdict
-from firsthand.primer import figures, guess, hide
+from firsthand.primer import guess, hide
+from firsthand.primer.page import figures
 
 # ------------------------------------------------------------------------------------------ right and wrong
 

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import torch
 
-from firsthand.kit.training import processes
+from firsthand.kit.train.loop import processes
 
 
 def faces(folder: Path) -> Path:

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from firsthand.cli import main
-from firsthand.kit import evidence
+from firsthand.kit.lab import evidence
 
 #: Stands in for a chapter's claims in every process: Python imports a module of this name at its start.
 CLAIMS = """
 import os, sys, time
 sys.path.insert(0, os.environ["TOY_SOURCE"])
-from firsthand.kit import evidence
-from firsthand.kit.claims import Claim
+from firsthand.kit.lab import evidence
+from firsthand.kit.lab.claims import Claim
 
 def slow(seed):
     with open(os.path.join(os.environ["TOY_FOLDER"], f"begun-{seed}-{os.getpid()}"), "w"):
@@ -41,7 +41,7 @@ evidence.curves_of = lambda key: []
 """
 RUN = """
 import json, sys
-from firsthand.kit import measuring
+from firsthand.kit.lab import measuring
 print(json.dumps(measuring.measure("hcvi", seeds=6, scheduler=sys.argv[1] if sys.argv[1:] else None, progress=False)))
 """
 
@@ -136,6 +136,6 @@ def test_a_worker_dies_and_the_sweep_gives_the_serial_result(tmp_path, environme
 
 def test_a_scheduler_that_is_not_there_is_one_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("firsthand.kit.sweep.WAIT", 1)
+    monkeypatch.setattr("firsthand.kit.lab.sweep.WAIT", 1)
     assert main(["evidence", "hcvi", "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert "No Dask scheduler answers at tcp://127.0.0.1:9" in capsys.readouterr().err

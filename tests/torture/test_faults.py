@@ -16,15 +16,15 @@ import torch
 
 from firsthand.cli import main
 from firsthand.errors import UserError
-from firsthand.kit.sweep import alone
-from firsthand.kit.training import load_tensors, save_tensors
+from firsthand.kit.lab.sweep import alone
+from firsthand.kit.train.loop import load_tensors, save_tensors
 
 #: Saves ever larger files through the command line's own entry.
 GROWING = """
 import sys, torch
 from pathlib import Path
 import firsthand.cli as cli
-from firsthand.kit.training import save_tensors
+from firsthand.kit.train.loop import save_tensors
 
 def grow(arguments):
     for number in range(1, 100):
@@ -80,11 +80,11 @@ def test_a_file_that_may_not_grow_leaves_the_one_before_it(tmp_path: Path) -> No
 
 
 def test_the_second_run_in_a_folder_is_refused_while_the_first_lives(tmp_path, monkeypatch, capsys):
-    from firsthand.convnextv2 import experiment
+    from firsthand.convnextv2.lab import pipeline as experiment
 
     folder = tmp_path / "run"
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys, time; from pathlib import Path; from firsthand.kit.sweep import alone\n"
+        [sys.executable, "-c", "import sys, time; from pathlib import Path; from firsthand.kit.lab.sweep import alone\n"
          "with alone(Path(sys.argv[1]), 'no'):\n print('held', flush=True); time.sleep(60)", str(folder)],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -110,7 +110,7 @@ def test_a_refused_run_leaves_no_folder(tmp_path, capsys):
 
 
 def test_the_second_sweep_of_a_chapter_is_refused(tmp_path, monkeypatch):
-    from firsthand.kit import measuring
+    from firsthand.kit.lab import measuring
 
     monkeypatch.chdir(tmp_path)
     folder = Path(".firsthand") / "evidence" / "hcvi"
@@ -119,7 +119,7 @@ def test_the_second_sweep_of_a_chapter_is_refused(tmp_path, monkeypatch):
 
 
 def test_half_a_finished_cell_is_named(tmp_path, monkeypatch):
-    from firsthand.kit import measuring
+    from firsthand.kit.lab import measuring
 
     monkeypatch.chdir(tmp_path)
     folder = Path(".firsthand") / "evidence" / "hcvi"
@@ -160,7 +160,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_damaged_notebook_is_named(kind, command, tmp_path, monkeypatch, capsys):
     from firsthand.cli import main
-    from firsthand.kit import notebooks
+    from firsthand.kit.page import notebooks
 
     whole = notebooks.notebook_path("hcvi").read_bytes()
     spoiled = tmp_path / "01_hcvi.ipynb"

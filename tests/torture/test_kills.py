@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from firsthand.kit.training import load_tensors
+from firsthand.kit.train.loop import load_tensors
 from tests.torture import victims
 
 KILLS = 20 if float(os.environ.get("FIRSTHAND_TORTURE", "0")) else 3
@@ -26,7 +26,7 @@ LONGEST = 120  # seconds of one run
 def start() -> Callable[..., multiprocessing.process.BaseProcess]:
     """Starts a victim in a process whose imports are done already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.torture.victims", "firsthand.dgfont.experiment", "accelerate"])
+    context.set_forkserver_preload(["tests.torture.victims", "firsthand.dgfont.lab.pipeline", "accelerate"])
 
     def begin(work: Callable[[Path], None], folder: Path) -> multiprocessing.process.BaseProcess:
         process = context.Process(target=work, args=(folder,))

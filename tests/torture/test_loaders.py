@@ -23,19 +23,19 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from firsthand.data.aerial import CLASSES, scene
-from firsthand.data.fundus import fundus
-from firsthand.data.gaze_sets import mpii_faces, read_mpii, read_xgaze, xgaze_files
-from firsthand.data.glyphs import font_files, from_files
-from firsthand.data.images import FolderBatches
-from firsthand.data.mat import read_mat
-from firsthand.data.retinas import fgadr, idrid_segmentation, read_retinas, write_fgadr, write_idrid
-from firsthand.data.tables import read_battery, read_csv
-from firsthand.data.vedai import read_names, read_vedai, write_vedai
-from firsthand.data.words import load_words, read_iiit5k, read_mjsynth
+from firsthand.data.drawn.aerial import CLASSES, scene
+from firsthand.data.drawn.fundus import fundus
+from firsthand.data.readers.gaze_sets import mpii_faces, read_mpii, read_xgaze, xgaze_files
+from firsthand.data.readers.glyphs import font_files, from_files
+from firsthand.data.readers.images import FolderBatches
+from firsthand.data.readers.mat import read_mat
+from firsthand.data.readers.retinas import fgadr, idrid_segmentation, read_retinas, write_fgadr, write_idrid
+from firsthand.data.readers.tables import read_battery, read_csv
+from firsthand.data.readers.vedai import read_names, read_vedai, write_vedai
+from firsthand.data.readers.words import load_words, read_iiit5k, read_mjsynth
 from firsthand.drgnet.feedback import Correction, Journal
 from firsthand.errors import UserError
-from firsthand.kit.training import Share, load_tensors, save_tensors
+from firsthand.kit.train.loop import Share, load_tensors, save_tensors
 from tests.torture.damage import harm
 
 TRIES, SECONDS = 40, float(os.environ.get("FIRSTHAND_TORTURE", "0"))

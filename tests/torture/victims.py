@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from firsthand.kit import evidence, measuring
-from firsthand.kit.claims import Claim
-from firsthand.kit.results import write_atomically
-from firsthand.kit.training import Cosine, Share, train
+from firsthand.kit.files import write_atomically
+from firsthand.kit.lab import evidence, measuring
+from firsthand.kit.lab.claims import Claim
+from firsthand.kit.train.loop import Cosine, Share, train
 
 STEPS, PAUSE = 80, 0.004  # seconds
 
@@ -38,9 +38,9 @@ def fonts(folder: Path) -> None:
     """Chapter 07's training, which has a loop of its own, checkpointed at every step."""
     from dataclasses import replace
 
-    from firsthand.data.glyphs import shipped
+    from firsthand.data.readers.glyphs import shipped
     from firsthand.dgfont import training as module
-    from firsthand.dgfont.experiment import TINY
+    from firsthand.dgfont.lab.pipeline import TINY
 
     torch.set_num_threads(1)
     module.SAVE_EVERY = 1

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from firsthand.convnextv2.fcmae import FCMAE, random_mask
 from firsthand.convnextv2.model import ConvNeXtV2, Size, build
-from firsthand.kit.training import Cosine, Share, parameter_groups, train
+from firsthand.kit.train.loop import Cosine, Share, parameter_groups, train
 
 Batches = Callable[[Share], tuple[Tensor, Any]]
 

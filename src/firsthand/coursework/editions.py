@@ -18,8 +18,8 @@ import nbformat
 
 from firsthand.chapters import chapter, chapters
 from firsthand.errors import UserError
-from firsthand.kit.exercises import exercises_of
-from firsthand.kit.notebooks import chapter_notebook
+from firsthand.kit.page.exercises import exercises_of
+from firsthand.kit.page.notebooks import chapter_notebook
 
 SETUP = "exercise-setup"  # of further cells that exercises need
 SKIPPED = "skip-execution"  # nbclient's tag: nbgrader's runs go past such cells

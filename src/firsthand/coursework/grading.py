@@ -26,8 +26,8 @@ from firsthand.coursework.sandbox import OUT_OF_TIME, Limits, RemoteFunction, Ro
 from firsthand.coursework.wire import WireError, unpack
 from firsthand.coursework.worker import Cells
 from firsthand.errors import UserError
-from firsthand.kit.notebooks import LARGEST, read_notebook, shown
-from firsthand.kit.results import write_atomically
+from firsthand.kit.files import write_atomically
+from firsthand.kit.page.notebooks import LARGEST, read_notebook, shown
 
 LONGEST = 100_000  # characters of an answer
 FORBIDDEN = re.compile(r"^# without: (\S+)", re.M)  # in a hidden test: what an answer must not name

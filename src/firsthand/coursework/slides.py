@@ -19,7 +19,7 @@ import nbformat
 from firsthand.chapters import PACKAGE, chapter, chapters
 from firsthand.coursework.editions import tags
 from firsthand.errors import UserError
-from firsthand.kit.notebooks import chapter_notebook
+from firsthand.kit.page.notebooks import chapter_notebook
 
 LIB = PACKAGE.parents[1] / "book" / "_static" / "lib"
 WORDS, TASK = 55, 120  # of a section that stand on its slide, and of an exercise

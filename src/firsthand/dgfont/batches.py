@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from firsthand.data.glyphs import Glyphs
+from firsthand.data.readers.glyphs import Glyphs
 from firsthand.dgfont.networks import StyleEncoder
 
 TURN, SHIFT, SCALE = 20.0, 0.1, (0.9, 1.1)  # of the picture that a self-made positive shows; never mirrored

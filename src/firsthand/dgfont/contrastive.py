@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from firsthand.data.glyphs import Glyphs
+from firsthand.data.readers.glyphs import Glyphs
 from firsthand.dgfont import losses
 from firsthand.dgfont.batches import Sampler, chance, normed, turned
 from firsthand.dgfont.networks import StyleEncoder

@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from firsthand.data.glyphs import Glyphs
+from firsthand.data.readers.glyphs import Glyphs
 from firsthand.dgfont import losses
 from firsthand.dgfont.batches import Sampler, chance, normed, turned
 from firsthand.dgfont.contrastive import teach
 from firsthand.dgfont.networks import COMPACT, VGG11, Discriminator, Generator, StyleEncoder
 from firsthand.errors import UserError
-from firsthand.kit.training import load_tensors, save_tensors
+from firsthand.kit.train.loop import load_tensors, save_tensors
 
 SAVE_EVERY = 500  # steps
 

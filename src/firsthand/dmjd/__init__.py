@@ -3,9 +3,9 @@
 Paper: X. Ma, C. Liu, C. Xie, L. Ye, Y. Deng, X. Ji, "Disjoint Masking with Joint Distillation for Efficient Masked
 Image Modeling", IEEE Transactions on Multimedia 26, 2024, arXiv 2301.00230.
 
-In this folder: `masks` (disjoint, independent, partitioned), `hog` (the target), `layers` and `encoders` (vision
-transformer, ConvViT), `model` (two branches and their losses), `recipes` (training, the rate's rule), `runs`,
-`tuning`, `measures` and `claims` (evidence), `experiment`.
+In this folder, in reading order: `masks` (disjoint views), `hog` (the target), `layers`, `encoders` (a vision transformer, ConvViT), `model`
+(two branches and their losses), `recipes` (pre-training and fine-tuning).
+`lab` is how it is measured, `page` what its chapter draws and asks.
 
 What differs from the paper: we could not obtain its body, so the method follows the released code (mx-mark/DMJD). The
 visible branch compares a prediction with the target of its own token, which is what the paper describes; the released
@@ -13,8 +13,9 @@ order is a switch. The coverage that is asked for reaches the masks (the release
 views; grids of any size; the book's own nets for pictures of 32 pixels.
 """
 
+from typing import Any
+
 from firsthand.dmjd.encoders import SIZES, Encoder, Size
-from firsthand.dmjd.experiment import CLAIMS, PRESETS, Config, run
 from firsthand.dmjd.hog import hog_cells, hog_targets
 from firsthand.dmjd.masks import (
     Counts,
@@ -29,6 +30,7 @@ from firsthand.dmjd.masks import (
 )
 from firsthand.dmjd.model import DMJD, Classifier, build, classifier, hidden_loss, visible_loss
 from firsthand.dmjd.recipes import RECIPES, fine_tune, pretrain, scaled_lr
+from firsthand.kit.lazy import from_lab
 
 __all__ = [
     "CLAIMS", "DMJD", "PRESETS", "RECIPES", "SIZES", "Classifier", "Config", "Counts", "Encoder", "Size", "build",
@@ -36,3 +38,13 @@ __all__ = [
     "independent_masks", "partition_masks", "pretrain", "run", "scaled_lr", "variance_ratio", "views_needed",
     "visible_loss", "visible_order",
 ]  # fmt: skip
+
+_LAB = {
+    "claims": "CLAIMS",
+    "config": "PRESETS Config",
+    "pipeline": "run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    return from_lab(__name__, _LAB, name)

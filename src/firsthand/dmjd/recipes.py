@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from firsthand.dmjd.encoders import Encoder, Size
 from firsthand.dmjd.model import DMJD, Classifier
-from firsthand.kit.training import Cosine, Share, parameter_groups, train
+from firsthand.kit.train.loop import Cosine, Share, parameter_groups, train
 
 Batches = Callable[[Share], tuple[Tensor, Any]]
 

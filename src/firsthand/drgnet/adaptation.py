@@ -18,7 +18,7 @@ from firsthand.drgnet.losses import gradient_penalty, information_of, segmentati
 from firsthand.drgnet.network import UNet
 from firsthand.drgnet.system import Retinas
 from firsthand.drgnet.training import Recipe, chances, cut_out
-from firsthand.kit.training import Cosine, Share, epoch_indices, train
+from firsthand.kit.train.loop import Cosine, Share, epoch_indices, train
 
 PENALTY, CRITIC_STEPS, ADVERSARY_LR = 10.0, 5, 1e-3  # gamma; steps of the critic a step; the source has 1e-4
 SLOPE = 0.2

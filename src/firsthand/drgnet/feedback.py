@@ -16,7 +16,7 @@ import numpy as np
 from jsonschema import Draft202012Validator
 from scipy import ndimage
 
-from firsthand.data.lesions import KINDS
+from firsthand.data.drawn.lesions import KINDS
 from firsthand.drgnet.losses import MEANT
 from firsthand.errors import UserError
 

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from firsthand.data.lesions import KINDS
-from firsthand.data.retinas import field_of_view
+from firsthand.data.drawn.lesions import KINDS
+from firsthand.data.readers.retinas import field_of_view
 from firsthand.drgnet.feedback import Correction, Expert, simulated
 from firsthand.drgnet.losses import MEANT, entropy, segmentation_loss
 from firsthand.drgnet.system import DRGNet, Retinas, lesion_probabilities, predicted_grades, unit

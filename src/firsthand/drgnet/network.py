@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from firsthand.data.lesions import KINDS
+from firsthand.data.drawn.lesions import KINDS
 
 ATTENTION = ("none", "low", "high", "both")
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from firsthand.data.fundus import Fundus
+from firsthand.data.drawn.fundus import Fundus
 from firsthand.drgnet.network import Grader, Grading, UNet
 
 

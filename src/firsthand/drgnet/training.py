@@ -15,8 +15,8 @@ from firsthand.drgnet.explain import enlarged, grad_cam
 from firsthand.drgnet.losses import consistency_loss, erased, erasure_loss, grade_loss, segmentation_loss
 from firsthand.drgnet.network import Grader, UNet
 from firsthand.drgnet.system import DRGNet, Retinas, unit
-from firsthand.kit.training import Cosine, Share, epoch_indices, train
-from firsthand.kit.whole import gathered
+from firsthand.kit.train.distributed import gathered
+from firsthand.kit.train.loop import Cosine, Share, epoch_indices, train
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What was measured: one JSON file a chapter, read through `firsthand.kit.evidence`."""
+"""What was measured: one JSON file a chapter, read through `firsthand.kit.lab.evidence`."""

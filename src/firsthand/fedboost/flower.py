@@ -1,7 +1,7 @@
 """The same rounds with Flower: `FlowerStrategy` for a server, `client_app` for clients, `LocalGrid` between them.
 
 Flower (flwr) moves messages; what is computed is this chapter's `combine_round` and `Client`. Arrays travel in NumPy's
-plain format, which runs no code when it is read; they are not encrypted here. `firsthand.fedboost.processes` runs the
+plain format, which runs no code when it is read; they are not encrypted here. `firsthand.fedboost.lab.processes` runs the
 parties as processes of their own.
 """
 

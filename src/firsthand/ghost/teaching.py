@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from firsthand.kit.whole import gathered
+from firsthand.kit.train.distributed import gathered
 
 GATES = ("frozen", "trained", "always")
 TEMPERATURE = 1.0

@@ -18,8 +18,8 @@ from firsthand.ghost.detector import Detector, convolutions
 from firsthand.ghost.evaluation import average_precisions
 from firsthand.ghost.loss import detection_loss
 from firsthand.ghost.teaching import OneToOneTeacher
-from firsthand.kit.training import Cosine, Share, epoch_indices, parameter_groups, train
-from firsthand.kit.whole import gathered
+from firsthand.kit.train.distributed import gathered
+from firsthand.kit.train.loop import Cosine, Share, epoch_indices, parameter_groups, train
 
 Truth = dict[str, Tensor]
 BATCH = 16

@@ -6,15 +6,17 @@ Learning", ACM Transactions on Intelligent Systems and Technology 2022, arXiv 21
 This is a known attack, shown for teaching and for defence. The faces are the public research patches that come with
 scikit-image.
 
-In this folder: `networks` (generator and victims), `gradients` (what is shared, distances, closed-form leaks),
-`attack` (five methods behind one interface, scoring), `defences`, `runs`, `measures` and `claims` (evidence),
-`experiment`, `figures`, `exercises`.
+In this folder, in reading order: `networks` (the generator and the victims), `gradients` (what a client shares, closed forms), `attacks`,
+`defences`.
+`lab` is how it is measured, `page` what its chapter draws and asks.
 
 What differs from the paper: of its text only the abstract and two tables could be verified; the method follows the
 released code (Rand2AI/GRNN at 9a7b9aa). What the paper calls a Wasserstein distance is there the Euclidean norm, and
 so it is here. Log-softmax instead of the log of a softmax; a guard under the root; seeds everywhere; label reading
 and restarts as options.
 """
+
+from typing import Any
 
 from firsthand.grnn.attacks import METHODS, Reconstruction, attack, attack_many, match, psnr
 from firsthand.grnn.defences import (
@@ -27,7 +29,6 @@ from firsthand.grnn.defences import (
     soteria,
     train_under,
 )
-from firsthand.grnn.experiment import CLAIMS, PRESETS, Config, run
 from firsthand.grnn.gradients import (
     gradient_distance,
     labels_from_bias,
@@ -39,6 +40,7 @@ from firsthand.grnn.gradients import (
     wasserstein,
 )
 from firsthand.grnn.networks import Generator, LeNet, SigmoidResNet18, uniform_init_
+from firsthand.kit.lazy import from_lab
 
 __all__ = [
     "CLAIMS", "DEFENCES", "METHODS", "PRESETS", "Config", "Generator", "LeNet", "Reconstruction", "SigmoidResNet18",
@@ -46,3 +48,13 @@ __all__ = [
     "layer_input", "match", "private_gradient", "prune", "psnr", "quantise", "run", "shared_gradient", "soteria",
     "split_gradient", "total_variation", "train_under", "uniform_init_", "wasserstein",
 ]  # fmt: skip
+
+_LAB = {
+    "claims": "CLAIMS",
+    "config": "PRESETS Config",
+    "pipeline": "run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    return from_lab(__name__, _LAB, name)

@@ -29,7 +29,7 @@ class HyperBallClustering(ClusterMixin, BaseEstimator):
     With fewer than 4 kept balls "auto" puts everything in one cluster, and a UserWarning says so.
 
     >>> import numpy as np
-    >>> from firsthand.data.shapes import rings3
+    >>> from firsthand.data.drawn.shapes import rings3
     >>> int(HyperBallClustering().fit(rings3(seed=0)[0]).n_clusters_)
     3
     """

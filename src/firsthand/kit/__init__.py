@@ -3,13 +3,13 @@
 This package knows no chapter.
 """
 
-from firsthand.kit.claims import Claim, Curve, NotTested, Verdict, verdict
-from firsthand.kit.device import resolve_device
-from firsthand.kit.exercises import Exercise, Feedback, check
-from firsthand.kit.explore import explore
-from firsthand.kit.pages import card, evidence_table, expected_band, inside_band, row, say, show_source
-from firsthand.kit.results import Result
-from firsthand.kit.style import use_style
+from firsthand.kit.lab.claims import Claim, Curve, NotTested, Verdict, verdict
+from firsthand.kit.lab.results import Result
+from firsthand.kit.page.exercises import Exercise, Feedback, check
+from firsthand.kit.page.explore import explore
+from firsthand.kit.page.pages import card, evidence_table, expected_band, inside_band, row, say, show_source
+from firsthand.kit.page.style import use_style
+from firsthand.kit.train.device import resolve_device
 
 __all__ = [
     "Claim",

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from firsthand.data.directions import pitchyaw_to_vector, vector_to_pitchyaw
-from firsthand.data.heads import Heads
+from firsthand.data.drawn.directions import pitchyaw_to_vector, vector_to_pitchyaw
+from firsthand.data.drawn.heads import Heads
 from firsthand.nerfgaze.geometry import angular_error
 
 

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from firsthand.data.directions import gaze_rotation, vector_to_pitchyaw
-from firsthand.data.gaze_sets import Gazes, read_xgaze, xgaze_files
-from firsthand.data.heads import EYE_Y, EYE_Z, rays
+from firsthand.data.drawn.directions import gaze_rotation, vector_to_pitchyaw
+from firsthand.data.drawn.heads import EYE_Y, EYE_Z, rays
+from firsthand.data.readers.gaze_sets import Gazes, read_xgaze, xgaze_files
 from firsthand.errors import UserError
-from firsthand.kit.training import Share, epoch_indices
-from firsthand.kit.training import train as train_loop
+from firsthand.kit.train.loop import Share, epoch_indices
+from firsthand.kit.train.loop import train as train_loop
 from firsthand.nerfgaze.fields import FaceField, Field, Renderer
 from firsthand.nerfgaze.model import REACH, UNIT
 from firsthand.nerfgaze.rendering import between_shells, compose, render_weights

@@ -1,8 +1,8 @@
-"""How far two gazes lie apart, and the conventions of `firsthand.data.directions` under one roof."""
+"""How far two gazes lie apart, and the conventions of `firsthand.data.drawn.directions` under one roof."""
 
 from __future__ import annotations
 
-from firsthand.data.directions import (
+from firsthand.data.drawn.directions import (
     angular_error,
     gaze_rotation,
     normalise,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from firsthand.data.directions import gaze_rotation, pitchyaw_to_vector
-from firsthand.data.heads import EYE_Y, EYE_Z, rays
+from firsthand.data.drawn.directions import gaze_rotation, pitchyaw_to_vector
+from firsthand.data.drawn.heads import EYE_Y, EYE_Z, rays
 from firsthand.nerfgaze.fields import Field
 from firsthand.nerfgaze.rendering import between_shells, compose, render_weights
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from firsthand.data.heads import SKULL, SKULL_RADII, ellipsoid
+from firsthand.data.drawn.heads import SKULL, SKULL_RADII, ellipsoid
 
 OUTER, INNER = 1.2, 0.75  # ellipsoids around and within the mean head, in units of its radii
 EPSILON = 1e-10

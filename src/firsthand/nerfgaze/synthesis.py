@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from firsthand.data.directions import gaze_rotation, vector_to_pitchyaw
-from firsthand.data.heads import Heads, redrawn
+from firsthand.data.drawn.directions import gaze_rotation, vector_to_pitchyaw
+from firsthand.data.drawn.heads import Heads, redrawn
 from firsthand.nerfgaze.estimator import EXPOSURE
 from firsthand.nerfgaze.model import Codes, HeadModel
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from firsthand.data.heads import IDENTITY, Heads
-from firsthand.data.heads import rays as head_rays
-from firsthand.kit.training import Cosine
+from firsthand.data.drawn.heads import IDENTITY, Heads
+from firsthand.data.drawn.heads import rays as head_rays
+from firsthand.kit.train.loop import Cosine
 from firsthand.nerfgaze.model import Codes, HeadModel, Sizes
 
 COMPACT = Sizes()

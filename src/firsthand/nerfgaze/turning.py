@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from firsthand.data.directions import gaze_rotation
-from firsthand.data.heads import DISTANCE, EYE_Y, EYE_Z, FOCAL, IDENTITY, Heads, redrawn
+from firsthand.data.drawn.directions import gaze_rotation
+from firsthand.data.drawn.heads import DISTANCE, EYE_Y, EYE_Z, FOCAL, IDENTITY, Heads, redrawn
 from firsthand.nerfgaze.synthesis import asked
 
 DRAWN = 3  # times that the pairs are drawn

@@ -3,8 +3,8 @@
 Paper: A. S. Berahas, M. Xie, B. Zhou, "A Sequential Quadratic Programming Method with High Probability Complexity
 Bounds for Nonlinear Equality Constrained Stochastic Optimization", arXiv 2301.00477.
 
-In this folder: `problems` (29 test problems, your own, a finite sum), `oracles` (noise), `sqp` (the method),
-`baselines`, `measures` and `claims` (evidence), `experiment`, `figures`, `exercises`.
+In this folder, in reading order: `problems` (29 test problems, your own, a finite sum), `oracles` (noise), `sqp` (the method).
+`lab` is how it is measured, `page` what its chapter draws and asks.
 
 What differs from the paper: its full text could not be obtained. The algorithm follows the paper as reconstructed
 from the line of work it belongs to, with default values from the authors' public MATLAB package (GitHub
@@ -12,8 +12,9 @@ frankecurtis/StochasticSQP) where that has them. The Hessian model is the identi
 parameter's update is computed as c^T y, which is the same number without the cancellation.
 """
 
-from firsthand.stepsqp.baselines import adaptive_sqp, fixed_step_sqp, scipy_reference, subgradient
-from firsthand.stepsqp.experiment import CLAIMS, PRESETS, Config, run
+from typing import Any
+
+from firsthand.kit.lazy import from_lab
 from firsthand.stepsqp.oracles import MinibatchOracle, NoisyOracle
 from firsthand.stepsqp.problems import PROBLEMS, FiniteSum, Problem, logistic_problem
 from firsthand.stepsqp.sqp import Trace, exact_kkt, step_search_sqp
@@ -37,3 +38,14 @@ __all__ = [
     "step_search_sqp",
     "subgradient",
 ]
+
+_LAB = {
+    "baselines": "adaptive_sqp fixed_step_sqp scipy_reference subgradient",
+    "claims": "CLAIMS",
+    "config": "PRESETS Config",
+    "pipeline": "run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    return from_lab(__name__, _LAB, name)

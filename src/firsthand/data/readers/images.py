@@ -1,0 +1,226 @@
+"""Images: the Fashion-MNIST subset that ships, photographs of scikit-image, and a folder of one's own.
+
+Everything is returned as float32 tensors (N, C, H, W).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from firsthand.errors import UserError
+from firsthand.kit.train.loop import Share, epoch_indices
+
+FASHION = (
+    "T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+)  # fmt: skip
+PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@cache
+def fashion_mnist(split: str = "train", *, side: int = 32) -> tuple[Tensor, Tensor]:
+    """The shipped part of Fashion-MNIST: 10,000 training and 2,000 test pictures of clothes.
+
+    Args:
+        split: "train" or "test".
+        side: pictures of 28 x 28 are set in the middle of a background of this side.
+
+    Returns:
+        images (N, 1, side, side), pixels / 255, and labels (N,) int64. Do not change them in place: they are kept.
+    """
+    if split not in ("train", "test"):
+        raise UserError(f"Unknown split {split!r}: choose train or test.")
+    with resources.files("firsthand.data").joinpath("embedded", "fashion_mnist.npz").open("rb") as file:
+        arrays = np.load(file, allow_pickle=False)
+        pixels, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+    return _padded(torch.from_numpy(pixels), side), torch.from_numpy(labels.astype(np.int64))
+
+
+def fashion_mnist_full(folder: Path, split: str = "train", *, side: int = 32) -> tuple[Tensor, Tensor]:
+    """All of Fashion-MNIST through torchvision, downloaded into `folder` if it is not there. As `fashion_mnist`."""
+    from torchvision.datasets import FashionMNIST
+
+    data = FashionMNIST(folder, train=split == "train", download=True)
+    return _padded(data.data, side), data.targets
+
+
+def _padded(pixels: Tensor, side: int) -> Tensor:
+    before = (side - pixels.shape[-1]) // 2
+    after = side - pixels.shape[-1] - before
+    return torch.nn.functional.pad(pixels.float() / 255, (before, after, before, after)).unsqueeze(1)
+
+
+def photo(name: str, side: int | None = None) -> Tensor:
+    """A colour photograph that comes with scikit-image, (1, 3, H, W) in [0, 1]: astronaut, chelsea, coffee, rocket.
+
+    Args:
+        name: of the picture.
+        side: cut the largest square from the middle and scale it to this; None = as it is.
+    """
+    import skimage.data
+    import skimage.transform
+
+    if name not in PHOTOS:
+        raise UserError(f"Unknown photograph {name!r}: choose one of {', '.join(PHOTOS)}.")
+    pixels = getattr(skimage.data, name)()
+    if side is not None:
+        short = min(pixels.shape[:2])
+        top, left = (pixels.shape[0] - short) // 2, (pixels.shape[1] - short) // 2
+        pixels = skimage.transform.resize(
+            pixels[top : top + short, left : left + short], (side, side), anti_aliasing=True
+        )
+        return torch.from_numpy(pixels).float().permute(2, 0, 1).unsqueeze(0)
+    return torch.from_numpy(pixels).float().permute(2, 0, 1).unsqueeze(0) / 255
+
+
+@cache
+def faces(*, side: int = 32) -> Tensor:
+    """A hundred grey faces of scikit-image (`lfw_subset`), scaled to `side`; (100, 1, side, side) in [0, 1]."""
+    import skimage.data
+
+    pixels = torch.from_numpy(np.ascontiguousarray(skimage.data.lfw_subset()[:100])).float().unsqueeze(1)
+    return torch.nn.functional.interpolate(pixels, size=(side, side), mode="bilinear").clamp(0, 1)
+
+
+class InMemory:
+    """Batches from tensors that fit into memory: call it with a `Share` to get (images, labels) of that share.
+
+    Args:
+        images: (N, C, H, W).
+        labels: (N,) or None.
+        batch: examples a step, over all shares.
+        flip: mirror half of the images.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor | None = None, *, batch: int, flip: bool = False) -> None:
+        self.images, self.labels, self.batch, self.flip = images, labels, batch, flip
+
+    def __call__(self, share: Share) -> tuple[Tensor, Tensor | None]:
+        chosen = share.take(epoch_indices(share.step, self.batch, len(self.images), share.seed))
+        rows = torch.from_numpy(chosen).to(self.images.device)
+        images = self.images[rows]
+        if self.flip:
+            turned = share.take(torch.rand(self.batch, generator=share.generator(2)) < 0.5).to(images.device)
+            images = torch.where(turned.view(-1, 1, 1, 1), images.flip(-1), images)
+        return images, None if self.labels is None else self.labels[rows]
+
+
+class FolderBatches:
+    """The same from a folder with one subfolder a class, decoded and augmented by worker processes.
+
+    What happens to an image depends on the seed, the step and the image's place in the batch only, not on workers.
+
+    Args:
+        folder: such as ImageNet's `train`.
+        transform: PIL image -> tensor (C, H, W); it may use torch's, NumPy's and Python's global chance.
+        batch: examples a step, over all shares.
+        workers: processes that load.
+
+    Raises:
+        UserError: no such folder, no class with an image, or (while loading) a file that cannot be read.
+    """
+
+    def __init__(self, folder: Path, transform: Callable[[Any], Tensor], *, batch: int, workers: int = 8) -> None:
+        from torchvision.datasets import ImageFolder
+
+        if not Path(folder).is_dir():
+            raise UserError(f"No folder {str(folder)!r}: give one that holds a subfolder of images for every class.")
+        try:
+            self.files = ImageFolder(str(folder))
+        except FileNotFoundError:
+            raise UserError(f"{Path(folder).name} must hold a subfolder of images for every class.") from None
+        self.transform, self.batch, self.workers = transform, batch, workers
+        self._iterator: Iterator[tuple[Tensor, Tensor]] | None = None
+        self._next: Share | None = None
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of the labels."""
+        return self.files.classes
+
+    def __call__(self, share: Share) -> tuple[Tensor, Tensor]:
+        if self._iterator is None or share != self._next:  # the first call, or a resumed run
+            self._iterator = self._from(share)
+        self._next = self._following(share)
+        return next(self._iterator)
+
+    def _following(self, share: Share) -> Share:
+        from firsthand.kit.train.loop import processes
+
+        later = share.part + processes()
+        if later < share.parts:
+            return Share(share.step, later, share.parts, share.seed)
+        return Share(share.step + 1, later - share.parts, share.parts, share.seed)
+
+    def _from(self, share: Share) -> Iterator[tuple[Tensor, Tensor]]:
+        from torch.utils.data import DataLoader
+
+        def batches() -> Iterator[list[tuple[int, int, int]]]:
+            at = share
+            while True:
+                indices = at.take(epoch_indices(at.step, self.batch, len(self.files), at.seed))
+                place = at.part * len(indices)
+                yield [(int(i), at.step, place + n) for n, i in enumerate(indices)]
+                at = self._following(at)
+
+        loader = DataLoader(
+            _Seeded(self.files, self.transform, share.seed),
+            batch_sampler=_Endless(batches),
+            num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+        return iter(loader)
+
+
+class _Endless:
+    """A batch sampler without an end."""
+
+    def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
+        self.make = make
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.make()
+
+
+class _Seeded(torch.utils.data.Dataset):
+    """Loads one image with all chance set by (seed, step, place), the caller's left as it was."""
+
+    def __init__(self, files: Any, transform: Callable[[Any], Tensor], seed: int) -> None:
+        self.files, self.transform, self.seed = files, transform, seed
+
+    def __getitem__(self, key: tuple[int, int, int]) -> tuple[Tensor, int]:
+        index, step, place = key
+        try:
+            picture, label = self.files[index]
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UserError(f"The image {Path(self.files.samples[index][0]).name} cannot be read: {error}.") from None
+        with all_chance(int(np.random.SeedSequence([self.seed, step, place]).generate_state(1)[0])):
+            return self.transform(picture), label
+
+
+@contextmanager
+def all_chance(seed: int) -> Iterator[None]:
+    """Set torch's (CPU), NumPy's and Python's global chance, for transforms of other libraries; restore it after."""
+    kept, kept_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            yield
+    finally:
+        random.setstate(kept)
+        np.random.set_state(kept_numpy)  # noqa: NPY002

@@ -1,0 +1,1 @@
+"""What the chapter's page needs: figures, live parts, exercises."""

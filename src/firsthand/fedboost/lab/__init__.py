@@ -1,0 +1,1 @@
+"""How the chapter is measured: settings, the one way to train and evaluate, claims, baselines, recorded runs."""

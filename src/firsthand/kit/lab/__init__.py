@@ -1,0 +1,1 @@
+"""Measuring: claims, evidence, sweeps, hashes of code."""

@@ -1,0 +1,1 @@
+"""Pages: figures that move, exercises that answer, the style, what notebooks print."""
