@@ -115,4 +115,4 @@ def test_evidence_of_all_is_one_sweep(monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(measuring, "measure_all", lambda keys, **options: asked.append((keys, options)) or [])
     assert main(["evidence", "all", "--workers", "3"]) == 0
-    assert asked == [(list(chapters()), {"seeds": 5, "workers": 3, "scheduler": None})]
+    assert asked == [(list(chapters()), {"seeds": 5, "workers": 3, "scheduler": None, "anew": False})]

@@ -326,7 +326,7 @@ def code_hash(measure: Any, renames: Mapping[str, str] | None = None) -> str:
 
 def identifiers(measure: Any) -> set[str]:
     """Every identifier in what `measure` reaches: a name that is given anew must not be one of them."""
-    names = set()
+    names: set[str] = set()
     for module, name in reached(measure):
         content = _module(module)
         assert content is not None
