@@ -183,7 +183,7 @@ def measured(chapter: str, folder: Path) -> tuple[Found, int]:
     if chapter == "nerfgaze":
         return of_heads(), 2
     loop, few, batch = presets(folder)[chapter]
-    experiment, found = importlib.import_module(f"firsthand.{chapter}.experiment"), Found()
+    experiment, found = importlib.import_module(f"firsthand.{chapter}.lab.pipeline"), Found()
     without_rounds = patch.object(experiment, "_rounds", lambda *_: {}, create=True)  # chapter 06's need less
     with without_rounds, patch(f"firsthand.{chapter}.{loop}", probe(found)):
         experiment.run(few(experiment.PRESETS["paper"]), device="cpu", progress=False)

@@ -32,7 +32,7 @@ def faces(folder: Path) -> Path:
 
 def small(chapter: str, how: str, folder: Path) -> Any:
     """A configuration with the same batch for one process and two; `how` is "accumulate", "bf16", "resume" or ""."""
-    experiment = import_module(f"firsthand.{chapter}.experiment")
+    experiment = import_module(f"firsthand.{chapter}.lab.pipeline")
     config = experiment.PRESETS["smoke"]
     if chapter in ("convnextv2", "dmjd"):
         config = replace(config, passes=config.batch // processes() // (2 if how == "accumulate" else 1))
@@ -55,7 +55,7 @@ if __name__ == "__main__":
     (chapter, _, how), folder = sys.argv[1].partition(":"), Path(sys.argv[2])
     if chapter in ("dgfont", "ghost"):
         in_double_precision()
-    run, config = import_module(f"firsthand.{chapter}.experiment").run, small(chapter, how, folder)
+    run, config = import_module(f"firsthand.{chapter}.lab.pipeline").run, small(chapter, how, folder)
     if how == "resume":
         run(replace(config, stop=3), device="cpu", progress=False)
     arrays = run(config, device="cpu", progress=False).arrays

@@ -62,7 +62,7 @@ def _tensors(value):
 @pytest.mark.gpu
 @pytest.mark.parametrize("key", chapters())
 def test_an_experiment_runs_on_an_accelerator(key):
-    experiment = importlib.import_module(f"firsthand.{key}.experiment")
+    experiment = importlib.import_module(f"firsthand.{key}.lab.pipeline")
     here, there = (
         experiment.run(experiment.PRESETS["smoke"], device=device, progress=False).metrics for device in ("cpu", "cuda")
     )

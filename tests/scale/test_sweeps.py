@@ -137,5 +137,5 @@ def test_a_worker_dies_and_the_sweep_gives_the_serial_result(tmp_path, environme
 def test_a_scheduler_that_is_not_there_is_one_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("firsthand.kit.lab.sweep.WAIT", 1)
-    assert main(["evidence", "hcvi", "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert main(["evidence", "hcvi", "--anew", "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert "No Dask scheduler answers at tcp://127.0.0.1:9" in capsys.readouterr().err

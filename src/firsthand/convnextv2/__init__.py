@@ -3,9 +3,9 @@
 Paper: S. Woo, S. Debnath, R. Hu, X. Chen, Z. Liu, I. S. Kweon, S. Xie, "ConvNeXt V2: Co-designing and Scaling
 ConvNets with Masked Autoencoders", CVPR 2023, arXiv 2301.00808.
 
-In this folder, in reading order: `layers` (GRN, the block, visible sites), `model` (the network and its sizes), `fcmae` (hiding, encoding,
-filling in), `recipes` (pre-training, probe, fine-tuning), `diversity` (how alike channels are).
-`lab` is how it is measured, `page` what its chapter draws and asks.
+In this folder, in reading order: `layers` (GRN, the block, visible sites), `model` (the network and its sizes),
+`fcmae` (hiding, encoding, filling in), `recipes` (pre-training, probe, fine-tuning), `diversity` (how alike channels
+are). `lab` is how it is measured, `page` what its chapter draws and asks.
 
 What differs from the paper: layers that do not mix sites run on gathered visible sites instead of a sparse
 convolution library; GRN's norm is taken image by image in pre-training too (the released sparse code takes it over

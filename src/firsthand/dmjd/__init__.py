@@ -3,9 +3,9 @@
 Paper: X. Ma, C. Liu, C. Xie, L. Ye, Y. Deng, X. Ji, "Disjoint Masking with Joint Distillation for Efficient Masked
 Image Modeling", IEEE Transactions on Multimedia 26, 2024, arXiv 2301.00230.
 
-In this folder, in reading order: `masks` (disjoint views), `hog` (the target), `layers`, `encoders` (a vision transformer, ConvViT), `model`
-(two branches and their losses), `recipes` (pre-training and fine-tuning).
-`lab` is how it is measured, `page` what its chapter draws and asks.
+In this folder, in reading order: `masks` (disjoint views), `hog` (the target), `layers`, `encoders` (a vision
+transformer, ConvViT), `model` (two branches and their losses), `recipes` (pre-training and fine-tuning). `lab` is how
+it is measured, `page` what its chapter draws and asks.
 
 What differs from the paper: we could not obtain its body, so the method follows the released code (mx-mark/DMJD). The
 visible branch compares a prediction with the target of its own token, which is what the paper describes; the released

@@ -3,10 +3,10 @@
 Paper: H. M. Tusfiqur, D. M. H. Nguyen and others, "DRG-Net: Interactive Joint Learning of Multi-lesion Segmentation and
 Classification for Diabetic Retinopathy Grading", arXiv 2212.14615, 2022.
 
-In this folder, in reading order: `network` (segmenter and grader), `losses`, `explain` (maps and their tests), `adaptation` (from one camera
-to another), `training` (by stages), `system` (both networks, and sets of pictures), `feedback` (records, journal, a
-simulated expert), `interaction` (rounds).
-`lab` is how it is measured, `page` what its chapter draws and asks.
+In this folder, in reading order: `network` (segmenter and grader), `losses`, `explain` (maps and their tests),
+`adaptation` (from one camera to another), `training` (by stages), `system` (both networks, and sets of pictures),
+`feedback` (records, journal, a simulated expert), `interaction` (rounds). `lab` is how it is measured, `page` what
+its chapter draws and asks.
 
 What differs from the paper: we could not obtain its body, and the released code lacks the joint model, the training for
 another camera and the interaction. What is ours says so.

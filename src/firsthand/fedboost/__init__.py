@@ -3,9 +3,9 @@
 Paper: H. Ren, J. Deng, X. Xie, X. Ma, Y. Wang, "FedBoosting: Federated Learning with Gradient Protected Boosting for
 Text Recognition", Neurocomputing 2024, arXiv 2007.07296.
 
-In this folder, in reading order: `weights` (how much a client counts, slices, mixing), `network` (reading words), `strategies`, `federation`
-(rounds), `paillier`, `protection` (adding up without showing), `flower` (the same rounds with Flower).
-`lab` is how it is measured, `page` what its chapter draws and asks.
+In this folder, in reading order: `weights` (how much a client counts, slices, mixing), `network` (reading words),
+`strategies`, `federation` (rounds), `paillier`, `protection` (adding up without showing), `flower` (the same rounds
+with Flower). `lab` is how it is measured, `page` what its chapter draws and asks.
 
 What differs from the paper: of its text only the abstract, one table and the protocol's figure could be verified; the
 method follows the released code (Rand2AI/FedBoosting at 4faccba). Nothing is unpickled; keys are long unless a page

@@ -1,8 +1,8 @@
 """The same rounds with Flower: `FlowerStrategy` for a server, `client_app` for clients, `LocalGrid` between them.
 
-Flower (flwr) moves messages; what is computed is this chapter's `combine_round` and `Client`. Arrays travel in NumPy's
-plain format, which runs no code when it is read; they are not encrypted here. `firsthand.fedboost.lab.processes` runs the
-parties as processes of their own.
+Flower (flwr) moves messages; what is computed is this chapter's `combine_round` and `Client`. Arrays travel in
+NumPy's plain format, which runs no code when it is read; they are not encrypted here.
+`firsthand.fedboost.lab.processes` runs the parties as processes of their own.
 """
 
 from __future__ import annotations

@@ -3,10 +3,9 @@
 Paper: J. Zhang, J. Lei, W. Xie, Y. Li, X. Jia, "Guided Hybrid Quantization for Object Detection in Multimodal Remote
 Sensing Imagery via One-to-one Self-teaching", IEEE TGRS 2023, arXiv 2301.00131.
 
-In this folder, in reading order: `detector` (the network and what it costs), `loss`, `evaluation` (suppression, average precision),
-`quantizers` (DoReFa, PACT, LSQ), `bits` (how many bits a layer gets), `teaching` (the gate and what passes it),
-`training`.
-`lab` is how it is measured, `page` what its chapter draws and asks.
+In this folder, in reading order: `detector` (the network and what it costs), `loss`, `evaluation` (suppression,
+average precision), `quantizers` (DoReFa, PACT, LSQ), `bits` (how many bits a layer gets), `teaching` (the gate and
+what passes it), `training`. `lab` is how it is measured, `page` what its chapter draws and asks.
 
 What differs from the paper: we could not obtain its body, so the method follows the released code (icey-zhang/GHOST at
 89b4d92). Its switches are never trained and its own flag turns the lessons off; here the gate is a choice.

@@ -3,9 +3,9 @@
 Paper: Jiang Xie, Pengfei Zhao, Shuyin Xia, Guoyin Wang, Dongdong Cheng, "A novel cluster internal evaluation
 index based on hyper-balls", arXiv 2212.14524 (2022).
 
-In this folder, in reading order: `balls` (splitting points into hyper-balls), `index` (the index, the choice of k, scoring foreign
-clusterings), `estimator` (both as a scikit-learn estimator).
-`lab` is how it is measured, `page` what its chapter draws and asks.
+In this folder, in reading order: `balls` (splitting points into hyper-balls), `index` (the index, the choice of k,
+scoring foreign clusterings), `estimator` (both as a scikit-learn estimator). `lab` is how it is measured, `page` what
+its chapter draws and asks.
 
 What differs from the paper: its index formula could not be obtained. HCVI-R is a reconstruction from the first
 author's earlier index DCVI; the splitting follows the group's public code (GitHub xjnine/GB-CVIs), without its

@@ -3,9 +3,9 @@
 Paper: P. Yin, J. Dai, J. Wang, D. Xie, S. Pu, "NeRF-Gaze: A Head-Eye Redirection Parametric Model for Gaze Estimation",
 arXiv 2212.14710, 2022.
 
-In this folder, in reading order: `geometry` (directions), `fields` (face and eyes), `rendering`, `model` (fields, codes, up-sampling), `training`,
-`synthesis` (turned heads), `turning` (without space), `estimator` (who finds the gaze), `full` (real faces).
-`lab` is how it is measured, `page` what its chapter draws and asks.
+In this folder, in reading order: `geometry` (directions), `fields` (face and eyes), `rendering`, `model` (fields,
+codes, up-sampling), `training`, `synthesis` (turned heads), `turning` (without space), `estimator` (who finds the
+gaze), `full` (real faces). `lab` is how it is measured, `page` what its chapter draws and asks.
 
 What differs from the paper: we could obtain its abstract only, and there is no public code. The model is in the style
 of NeRF-Gaze: HeadNeRF's field and rendering (CrisHY1995/headnerf at f874574), GazeNeRF's merging by maximum as an

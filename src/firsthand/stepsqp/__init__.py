@@ -3,8 +3,8 @@
 Paper: A. S. Berahas, M. Xie, B. Zhou, "A Sequential Quadratic Programming Method with High Probability Complexity
 Bounds for Nonlinear Equality Constrained Stochastic Optimization", arXiv 2301.00477.
 
-In this folder, in reading order: `problems` (29 test problems, your own, a finite sum), `oracles` (noise), `sqp` (the method).
-`lab` is how it is measured, `page` what its chapter draws and asks.
+In this folder, in reading order: `problems` (29 test problems, your own, a finite sum), `oracles` (noise), `sqp` (the
+method). `lab` is how it is measured, `page` what its chapter draws and asks.
 
 What differs from the paper: its full text could not be obtained. The algorithm follows the paper as reconstructed
 from the line of work it belongs to, with default values from the authors' public MATLAB package (GitHub

@@ -1,7 +1,7 @@
 """The long runs whose weights ship: three architectures on clothes, watched while they train, and one on photographs.
 
-`python -m firsthand.convnextv2.lab.assets` trains them (about twenty minutes on two cores; a killed run goes on where it
-was) and writes firsthand/weights/convnextv2_*.
+`python -m firsthand.convnextv2.lab.assets` trains them (about twenty minutes on two cores; a killed run goes on where
+it was) and writes firsthand/weights/convnextv2_*.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def read_vedai(folder: str | Path, names: Sequence[str], *, size: int = 512) -> 
 
 
 def write_vedai(folder: str | Path, scenes: Iterator | Sequence, classes: Sequence[str], *, fold: int = 1) -> list[str]:
-    """Write scenes of `firsthand.data.drawn.aerial` in VEDAI's layout, the last quarter as the fold's test; returns names."""
+    """Write `firsthand.data.drawn.aerial` scenes as VEDAI, the last quarter as the fold's test; returns names."""
     root, names = Path(folder), []
     numbers = {name: number for number, name in CLASS_NUMBERS.items()}
     for count, scene in enumerate(scenes):

@@ -1,6 +1,7 @@
 """What the figures show, made beforehand: a model that was trained for longer, and two maps of styles.
 
-`python -m firsthand.dgfont.lab.assets` makes it (about twenty minutes on one core) and writes firsthand/weights/dgfont.*.
+`python -m firsthand.dgfont.lab.assets` makes it (about twenty minutes on one core) and writes
+firsthand/weights/dgfont.*.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """How heavy the judges weigh, for the method and for each rival with other parts, at a seed that no claim uses.
 
-`python -m firsthand.dgfont.lab.search [--workers 2]` (two hours of one core) writes firsthand/evidence/dgfont_tuning.json;
-a killed search goes on where it was. Everything is chosen on twenty of the 120 characters to train on, kept out here;
-the forty of the evidence are not looked at. Where the best lies at an end, the search goes on beyond it.
+`python -m firsthand.dgfont.lab.search [--workers 2]` (two hours of one core) writes
+firsthand/evidence/dgfont_tuning.json; a killed search goes on where it was. Everything is chosen on twenty of the 120
+characters to train on, kept out here; the forty of the evidence are not looked at. Where the best lies at an end, the
+search goes on beyond it.
 """
 
 from __future__ import annotations

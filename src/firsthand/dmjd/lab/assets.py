@@ -1,7 +1,7 @@
 """The longer runs whose weights ship: both branches, with aligned targets and in the released order.
 
-`python -m firsthand.dmjd.lab.assets` trains them (about ten minutes on two cores; a killed run goes on where it was) and
-writes firsthand/weights/dmjd_*.
+`python -m firsthand.dmjd.lab.assets` trains them (about ten minutes on two cores; a killed run goes on where it was)
+and writes firsthand/weights/dmjd_*.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Pre-training's rate is the one with the least loss on hidden tokens: probes of neighbouring rates differ by less than
 two seeds of one rate. Where the best rate of the grid is its largest, twice that rate is tried as well, for every way
-alike, until it is no better. `python -m firsthand.dmjd.lab.search` runs it (about half an hour on two cores; a killed run
-goes on where it was) and writes the grid with its results to firsthand/evidence/dmjd_tuning.json. The seed is none of
-the evidence's.
+alike, until it is no better. `python -m firsthand.dmjd.lab.search` runs it (about half an hour on two cores; a killed
+run goes on where it was) and writes the grid with its results to firsthand/evidence/dmjd_tuning.json. The seed is
+none of the evidence's.
 """
 
 from __future__ import annotations

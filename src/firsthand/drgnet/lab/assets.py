@@ -1,6 +1,7 @@
 """What the figures show, made beforehand: a trained system, a recorded session with an expert, and a dial of cameras.
 
-`python -m firsthand.drgnet.lab.assets` makes it (about fifteen minutes on one core) and writes firsthand/weights/drgnet.*.
+`python -m firsthand.drgnet.lab.assets` makes it (about fifteen minutes on one core) and writes
+firsthand/weights/drgnet.*.
 """
 
 from __future__ import annotations

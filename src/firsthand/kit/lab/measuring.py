@@ -212,7 +212,7 @@ class Plan:
         return {
             "schema": evidence.SCHEMA_VERSION,
             "chapter": self.key,
-            "command": f"firsthand evidence {self.key} --seeds {self.seeds}",
+            "command": f"firsthand evidence {self.key} --seeds {self.seeds}" if processors else stored["command"],
             "commit": self.at if processors else stored["commit"],
             "environment": environment(self.workers, processors) if processors else stored["environment"],
             "minutes": round(sum(row["seconds"] for row in rows) / 60, 1),

@@ -1,6 +1,7 @@
 """What the figures show, made beforehand: a model that was trained for longer, and maps of three estimators' errors.
 
-`python -m firsthand.nerfgaze.lab.assets` makes it (a quarter of an hour on one core) and writes firsthand/weights/nerfgaze.*.
+`python -m firsthand.nerfgaze.lab.assets` makes it (a quarter of an hour on one core) and writes
+firsthand/weights/nerfgaze.*.
 """
 
 from __future__ import annotations

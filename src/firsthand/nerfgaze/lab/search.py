@@ -1,7 +1,8 @@
 """The same three rates for every kind of model and three for the rival without space, at a seed no claim uses.
 
-`python -m firsthand.nerfgaze.lab.search` (about forty minutes on one core) writes firsthand/evidence/nerfgaze_tuning.json:
-the distance, in degrees, of redirected pictures to the truth in the judge's eyes, within what was trained on.
+`python -m firsthand.nerfgaze.lab.search` (about forty minutes on one core) writes
+firsthand/evidence/nerfgaze_tuning.json: the distance, in degrees, of redirected pictures to the truth in the judge's
+eyes, within what was trained on.
 """
 
 from __future__ import annotations
