@@ -58,8 +58,9 @@ def training() -> float:
 
     from firsthand.data.readers.glyphs import shipped
     from firsthand.dgfont import deform
+    from firsthand.dgfont.batches import Sampler
     from firsthand.dgfont.lab.runs import BOOK
-    from firsthand.dgfont.training import Sampler, Trainer
+    from firsthand.dgfont.trainer import Trainer
     from firsthand.kit.lab.timing import median_seconds
 
     glyphs, ours = shipped(), deform.deform_conv2d

@@ -55,7 +55,7 @@ def speeds(threads: int) -> dict[str, float]:
     import torch
 
     from firsthand.grnn import attack, attack_many, shared_gradient
-    from firsthand.grnn.lab.runs import PEOPLE, face_batch, untrained_victim
+    from firsthand.grnn.victims import PEOPLE, face_batch, untrained_victim
 
     torch.set_num_threads(threads)
     options = {"image_shape": (3, 32, 32), "num_classes": PEOPLE}

@@ -149,7 +149,8 @@ def of_fonts() -> Found:
     """Chapter 07 has a loop of its own; its released networks make one step."""
     from firsthand.data.readers.glyphs import latin
     from firsthand.dgfont.batches import Sampler, chance
-    from firsthand.dgfont.training import RELEASED, Trainer
+    from firsthand.dgfont.recipes import RELEASED
+    from firsthand.dgfont.trainer import Trainer
 
     glyphs, found = latin(64), Found()
     sampler = Sampler(glyphs, 3)

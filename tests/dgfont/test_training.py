@@ -16,7 +16,10 @@ from firsthand.dgfont.batches import Sampler, turned
 from firsthand.dgfont.contrastive import contrast
 from firsthand.dgfont.lab import evaluation, runs
 from firsthand.dgfont.losses import Queue, hinge_discriminator, hinge_generator, info_nce, offset_loss, r1_penalty
-from firsthand.dgfont.training import Recipe, falling, train
+from firsthand.dgfont.networks import COMPACT
+from firsthand.dgfont.recipes import Recipe
+from firsthand.dgfont.trainer import Trainer, falling
+from firsthand.dgfont.training import train
 from firsthand.errors import UserError
 
 TINY = Recipe(steps=3, warmup=1, ahead=2, batch=4, width=4, style_dim=8, judge_width=4, most=8, queue=16)
@@ -142,7 +145,7 @@ def test_contrast_alone_trains_an_encoder() -> None:
 
 
 def test_averages_forget_the_random_start() -> None:
-    trainer = training.Trainer(TINY, fonts=3, size=32)
+    trainer = Trainer(TINY, fonts=3, size=32)
     begin = trainer.generator.paint.weight.detach().clone()
     with torch.no_grad():
         trainer.generator.paint.weight.zero_()
@@ -160,7 +163,7 @@ def test_batch_norm_ends_with_the_statistics_of_real_glyphs(monkeypatch) -> None
     mean = first(seen).mean((0, 2, 3))
     assert torch.allclose(encoder.features[1].running_mean, mean, atol=0.05)
     assert not encoder.training
-    trainer, shown = training.Trainer(TINY, fonts=30, size=32), []
+    trainer, shown = Trainer(TINY, fonts=30, size=32), []
     monkeypatch.setattr(
         trainer.encoder, "forward", lambda x: (shown.append(trainer.encoder.training), x.mean((2, 3)).expand(-1, 8))[1]
     )
@@ -170,7 +173,7 @@ def test_batch_norm_ends_with_the_statistics_of_real_glyphs(monkeypatch) -> None
 
 
 def test_codes_begin_with_some_length() -> None:
-    trainer = training.Trainer(replace(TINY, plan=training.COMPACT, style_dim=32), fonts=30, size=32)
+    trainer = Trainer(replace(TINY, plan=COMPACT, style_dim=32), fonts=30, size=32)
     codes = trainer.encoder(Sampler(shipped())(64, torch.Generator().manual_seed(0))[0])
     assert 0.1 < float(codes.detach().std(0).mean()) < 3
 
@@ -293,16 +296,16 @@ def test_glyphs_that_a_font_lacks_are_neither_shown_nor_asked_for() -> None:
 
 
 def test_a_branch_goes_on_with_what_it_has_in_common() -> None:
-    trunk = training.Trainer(TINY, fonts=30, size=32, seed=1)
+    trunk = Trainer(TINY, fonts=30, size=32, seed=1)
     sampler = Sampler(shipped())
     trunk.step(2, sampler, batches.chance(1, 0))
     before = [p.detach().clone() for p in trunk.networks().parameters()]
     for change in ({}, {"levels": (2,)}, {"levels": (1,)}, {"fdsc": "attn"}):
-        branch = training.Trainer(replace(TINY, **change), fonts=30, size=32, seed=1)
+        branch = Trainer(replace(TINY, **change), fonts=30, size=32, seed=1)
         branch.adopt(trunk)
         assert branch.done == 1
         assert torch.equal(branch.generator.encoder.fine.weight, trunk.generator.encoder.fine.weight)
-    part = training.Trainer(replace(TINY, levels=(2,)), fonts=30, size=32, seed=1)
+    part = Trainer(replace(TINY, levels=(2,)), fonts=30, size=32, seed=1)
     part.adopt(trunk)
     x = shipped().images([0], [0, 1])[0]
     code = trunk.encoder(x)
@@ -318,7 +321,7 @@ def test_a_branch_goes_on_with_what_it_has_in_common() -> None:
 
 
 def test_variants_share_the_start_of_what_they_have_in_common() -> None:
-    one, other = (training.Trainer(replace(TINY, fdsc=kind), fonts=30, size=32, seed=4) for kind in ("conv", "none"))
+    one, other = (Trainer(replace(TINY, fdsc=kind), fonts=30, size=32, seed=4) for kind in ("conv", "none"))
     theirs, same = other.networks().state_dict(), 0
     for name, tensor in one.networks().state_dict().items():
         if name in theirs and theirs[name].shape == tensor.shape:
@@ -369,7 +372,7 @@ def test_the_penalty_is_taken_now_and_then_and_is_as_heavy() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(losses, "r1_penalty", lambda a, b: (seen.append(every), real(a, b))[1])
         for every in (1, 4):
-            trainer = training.Trainer(replace(TINY, every=every), fonts=30, size=32, seed=2)
+            trainer = Trainer(replace(TINY, every=every), fonts=30, size=32, seed=2)
             for number in range(4, 12):
                 trainer.step(number, Sampler(shipped()), batches.chance(0, number))
     assert (seen.count(1), seen.count(4)) == (8, 2)
@@ -380,4 +383,4 @@ def test_processes_that_cannot_share_a_batch_are_refused():
         num_processes = 3
 
     with pytest.raises(UserError, match="3 processes cannot share a batch of 16 of which 8 are rebuilt"):
-        training.Trainer(Recipe(width=4, judge_width=4), fonts=3, size=32, accelerator=Three())
+        Trainer(Recipe(width=4, judge_width=4), fonts=3, size=32, accelerator=Three())

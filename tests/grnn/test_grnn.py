@@ -44,8 +44,9 @@ from firsthand.grnn import (
 )  # fmt: skip
 from firsthand.grnn.lab.assets import gallery
 from firsthand.grnn.lab.pipeline import with_data
-from firsthand.grnn.lab.runs import LOCAL_LR, face_batch, rank_among_faces, sent, untrained_victim
+from firsthand.grnn.lab.runs import LOCAL_LR, rank_among_faces, sent
 from firsthand.grnn.page.exercises import EXERCISES
+from firsthand.grnn.victims import face_batch, untrained_victim
 from firsthand.kit.lab import evidence
 from firsthand.kit.page.exercises import Wrong
 

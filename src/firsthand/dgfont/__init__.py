@@ -4,8 +4,8 @@ Paper: X. Chen, Y. Xie, L. Sun, Y. Lu, "DGFont++: Robust Deformable Generative N
 Generation", arXiv 2212.14742, 2022; it extends DG-Font (Y. Xie, X. Chen, L. Sun, Y. Lu, CVPR 2021).
 
 In this folder, in reading order: `deform` (deformable convolution, the skip connection), `networks`, `losses`,
-`batches`, `contrastive` (styles by themselves), `recipes` (settings of a training), `training`. `lab` is how it is
-measured, `page` what its chapter draws and asks.
+`batches`, `recipes` (settings), `trainer` (one step), `contrastive` (styles by themselves), `training`. `lab` is how it
+is measured, `page` what its chapter draws and asks.
 
 What differs from the paper: we could not obtain its body and its code was not released. DG-Font is as in its code
 (ecnuycxie/DG-Font at d275d16); DGFont++'s two additions, the contrastive style loss and the attention in the skip
@@ -27,7 +27,9 @@ from firsthand.dgfont.losses import (
     style_loss,
 )
 from firsthand.dgfont.networks import Discriminator, Generator, StyleEncoder, adain
-from firsthand.dgfont.training import RELEASED, Model, Recipe, train
+from firsthand.dgfont.recipes import RELEASED, Recipe
+from firsthand.dgfont.trainer import Model
+from firsthand.dgfont.training import train
 from firsthand.kit.lazy import from_lab
 
 __all__ = [

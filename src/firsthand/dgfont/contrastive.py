@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from firsthand.data.readers.glyphs import Glyphs
 from firsthand.dgfont import losses
 from firsthand.dgfont.batches import Sampler, chance, normed, turned
 from firsthand.dgfont.networks import StyleEncoder
-
-if TYPE_CHECKING:
-    from firsthand.dgfont.training import Recipe, Trainer
+from firsthand.dgfont.recipes import Recipe
+from firsthand.dgfont.trainer import Trainer
 
 TIMES = 4  # glyphs of a step, beside those of a step of the whole model
 APART = 500_000  # so that these batches are not those of the steps that follow
@@ -45,8 +42,6 @@ def contrast(recipe: Recipe, glyphs: Glyphs, seed: int) -> StyleEncoder:
         recipe: whose mode, rate and sizes are used. glyphs: what on, their seen fonts and characters. seed: of weights
             and batches.
     """
-    from firsthand.dgfont.training import Trainer
-
     sampler = Sampler(glyphs)
     trainer = Trainer(recipe, fonts=len(sampler.images), size=glyphs.ink.shape[-1], seed=seed)
     teach(trainer, sampler, recipe.steps, seed)

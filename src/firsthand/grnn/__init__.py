@@ -6,8 +6,9 @@ Learning", ACM Transactions on Intelligent Systems and Technology 2022, arXiv 21
 This is a known attack, shown for teaching and for defence. The faces are the public research patches that come with
 scikit-image.
 
-In this folder, in reading order: `networks` (the generator and the victims), `gradients` (what a client shares,
-closed forms), `attacks`, `defences`. `lab` is how it is measured, `page` what its chapter draws and asks.
+In this folder, in reading order: `networks` (the generator and the victims), `gradients` (what a client shares, closed
+forms), `attacks`, `defences`, `victims` (whom the chapter attacks). `lab` is how it is measured, `page` what its
+chapter draws and asks.
 
 What differs from the paper: of its text only the abstract and two tables could be verified; the method follows the
 released code (Rand2AI/GRNN at 9a7b9aa). What the paper calls a Wasserstein distance is there the Euclidean norm, and

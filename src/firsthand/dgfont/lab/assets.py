@@ -17,7 +17,8 @@ from firsthand.data.readers.glyphs import shipped as glyphs_shipped
 from firsthand.dgfont.lab import evaluation, runs
 from firsthand.dgfont.lab.evaluation import Task
 from firsthand.dgfont.networks import Generator, StyleEncoder
-from firsthand.dgfont.training import Model, train
+from firsthand.dgfont.trainer import Model
+from firsthand.dgfont.training import train
 from firsthand.kit.lab.cached import shared
 from firsthand.kit.lab.provenance import processor
 from firsthand.kit.train.weights import ship, shipped

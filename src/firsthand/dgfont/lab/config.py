@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firsthand.dgfont.lab.runs import BOOK, READER
-from firsthand.dgfont.training import RELEASED, Recipe
+from firsthand.dgfont.recipes import RELEASED, Recipe
 
 
 @dataclass(frozen=True)

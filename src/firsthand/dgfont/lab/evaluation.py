@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from firsthand.data.readers.glyphs import Glyphs, shipped
 from firsthand.dgfont.networks import StyleEncoder
-from firsthand.dgfont.training import Model
+from firsthand.dgfont.trainer import Model
 from firsthand.kit.lab.cached import shared
 
 READER_STEPS, READER_BATCH, READER_RATE = 500, 96, 2e-3

@@ -18,7 +18,9 @@ from firsthand.dgfont.contrastive import contrast
 from firsthand.dgfont.deform import deform_conv2d
 from firsthand.dgfont.lab import evaluation
 from firsthand.dgfont.lab.evaluation import Score, Task, reader_of
-from firsthand.dgfont.training import Model, Recipe, Trainer, train
+from firsthand.dgfont.recipes import Recipe
+from firsthand.dgfont.trainer import Model, Trainer
+from firsthand.dgfont.training import train
 from firsthand.kit.lab.cached import shared
 
 BOOK = Recipe()

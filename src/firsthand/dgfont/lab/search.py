@@ -22,7 +22,9 @@ from firsthand.data.readers.glyphs import Glyphs, shipped
 from firsthand.dgfont.lab import evaluation
 from firsthand.dgfont.lab.evaluation import Task
 from firsthand.dgfont.lab.runs import BOOK, VARIANTS
-from firsthand.dgfont.training import Model, Recipe, train
+from firsthand.dgfont.recipes import Recipe
+from firsthand.dgfont.trainer import Model
+from firsthand.dgfont.training import train
 from firsthand.kit.files import write_atomically
 from firsthand.kit.lab.cached import shared
 from firsthand.kit.lab.fingerprint import code_hash

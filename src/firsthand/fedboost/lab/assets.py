@@ -18,7 +18,7 @@ from firsthand.fedboost.lab.runs import Case, history
 from firsthand.fedboost.weights import mix
 from firsthand.grnn.attacks import attack, psnr
 from firsthand.grnn.gradients import shared_gradient
-from firsthand.grnn.lab.runs import PEOPLE, face_batch, untrained_victim
+from firsthand.grnn.victims import PEOPLE, face_batch, untrained_victim
 from firsthand.kit.lab.cached import shared
 from firsthand.kit.lab.provenance import processor
 from firsthand.kit.train.weights import ship, shipped

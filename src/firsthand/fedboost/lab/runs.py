@@ -20,7 +20,7 @@ from firsthand.fedboost.strategies import strategy
 from firsthand.fedboost.weights import mix
 from firsthand.grnn.attacks import attack, psnr
 from firsthand.grnn.gradients import shared_gradient
-from firsthand.grnn.lab.runs import PEOPLE, face_batch, guess, untrained_victim
+from firsthand.grnn.victims import PEOPLE, face_batch, guess, untrained_victim
 from firsthand.kit.lab.cached import shared
 
 Tests = dict[str, tuple[Tensor, Tensor]]

@@ -13,7 +13,7 @@ from firsthand.fedboost.lab import by_client
 from firsthand.fedboost.lab.assets import EPOCHS, KEEPS, ROUNDS, SPLITS, film
 from firsthand.fedboost.lab.runs import LAST
 from firsthand.fedboost.weights import boosting_weights
-from firsthand.grnn.lab.runs import face_batch
+from firsthand.grnn.victims import face_batch
 from firsthand.kit.lab import evidence
 from firsthand.kit.page.style import FAINT, PALETTE, bare
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from firsthand.grnn.lab.measures import HEADLINE
-from firsthand.grnn.lab.runs import LONG, Outcome, face_batch, outcome
+from firsthand.grnn.lab.runs import LONG, Outcome, outcome
+from firsthand.grnn.victims import face_batch
 from firsthand.kit.lab.cached import shared
 from firsthand.kit.lab.provenance import processor
 from firsthand.kit.train.weights import ship, shipped

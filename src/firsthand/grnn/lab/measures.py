@@ -12,19 +12,9 @@ import torch
 
 from firsthand.grnn.attacks import psnr
 from firsthand.grnn.gradients import labels_from_bias, last_bias_gradient, layer_input, shared_gradient, split_gradient
-from firsthand.grnn.lab.runs import (
-    LONG,
-    PEOPLE,
-    RECOVERED,
-    Case,
-    face_batch,
-    guess,
-    kept_accuracy,
-    outcome,
-    rank_among_faces,
-    untrained_victim,
-)  # fmt: skip
+from firsthand.grnn.lab.runs import LONG, RECOVERED, Case, kept_accuracy, outcome, rank_among_faces
 from firsthand.grnn.networks import Generator, LeNet, SigmoidResNet18
+from firsthand.grnn.victims import PEOPLE, face_batch, guess, untrained_victim  # fmt: skip
 from firsthand.kit.lab.claims import NotTested
 
 Value = tuple[float, float | None]

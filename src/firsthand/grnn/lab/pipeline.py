@@ -18,8 +18,9 @@ from firsthand.errors import UserError
 from firsthand.grnn.attacks import attack_many, match, psnr
 from firsthand.grnn.gradients import shared_gradient
 from firsthand.grnn.lab.config import PRESETS, Config
-from firsthand.grnn.lab.runs import PEOPLE, RECOVERED
+from firsthand.grnn.lab.runs import RECOVERED
 from firsthand.grnn.networks import LeNet, SigmoidResNet18, uniform_init_
+from firsthand.grnn.victims import PEOPLE
 from firsthand.kit.lab.results import Result
 from firsthand.kit.train.device import resolve_device
 

@@ -12,10 +12,10 @@ from firsthand.data.readers.images import faces, fashion_mnist
 from firsthand.grnn.attacks import Reconstruction, attack, match, psnr
 from firsthand.grnn.defences import DEFENCES, train_under
 from firsthand.grnn.gradients import shared_gradient, split_gradient
-from firsthand.grnn.networks import LeNet, uniform_init_
+from firsthand.grnn.networks import LeNet
+from firsthand.grnn.victims import face_batch, untrained_victim
 from firsthand.kit.lab.cached import shared
 
-PEOPLE = 100  # classes: every face is an identity of its own
 LONG, SHORT = 1000, 600  # iterations: headline attacks, sweeps
 RECOVERED = 20.0  # dB from which an image counts as recovered; the mean of all other faces never reaches 22
 SUCCESS = 0.8  # share of a batch that must be recovered
@@ -70,19 +70,6 @@ class Outcome:
     def success(self) -> float:
         """1 if SUCCESS of the batch is recovered, else 0."""
         return float((self.psnr >= RECOVERED).mean() >= SUCCESS)
-
-
-def face_batch(batch: int, seed: int) -> tuple[Tensor, Tensor]:
-    """(B, 3, 32, 32) different faces, grey repeated to three channels, and their identities (B,)."""
-    who = torch.from_numpy(np.random.default_rng([seed, batch]).choice(PEOPLE, batch, replace=False))
-    return faces()[who].repeat(1, 3, 1, 1), who
-
-
-def untrained_victim(seed: int, num_classes: int = PEOPLE, channels: int = 3) -> LeNet:
-    """A LeNet as federated learning starts it here: every weight from U(-0.5, 0.5)."""
-    model = LeNet(num_classes, channels)
-    uniform_init_(model, generator=torch.Generator().manual_seed(seed))
-    return model
 
 
 @shared
@@ -153,12 +140,6 @@ def kept_accuracy(defence: str, seed: int) -> float:
     model = train_under(defence, x[:TRAINED_ON], y[:TRAINED_ON], num_classes=10, seed=seed)
     with torch.no_grad():
         return 100 * float((model(x_test).argmax(1) == y_test).double().mean())
-
-
-def guess(who: int) -> Tensor:
-    """What one would say without any gradient: the mean of all other faces, (3, 32, 32)."""
-    others = torch.cat([faces()[:who], faces()[who + 1 :]])
-    return others.mean(0).repeat(3, 1, 1)
 
 
 def rank_among_faces(found: Tensor, who: int) -> int:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from firsthand.grnn.gradients import cross_entropy, shared_gradient, split_gradient, wasserstein
-from firsthand.grnn.lab.runs import face_batch, untrained_victim
 from firsthand.grnn.networks import LeNet
+from firsthand.grnn.victims import face_batch, untrained_victim
 from firsthand.kit.page.exercises import Exercise, Wrong, call, need_function, need_number, need_tensor
 
 

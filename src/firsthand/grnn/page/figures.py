@@ -13,7 +13,8 @@ from torch import Tensor
 from firsthand.grnn.attacks import Reconstruction, attack, psnr
 from firsthand.grnn.gradients import last_bias_gradient, shared_gradient
 from firsthand.grnn.lab.assets import gallery
-from firsthand.grnn.lab.runs import PEOPLE, Case, face_batch, run_case, sent, untrained_victim
+from firsthand.grnn.lab.runs import Case, run_case, sent
+from firsthand.grnn.victims import PEOPLE, face_batch, untrained_victim
 from firsthand.kit.lab import evidence
 from firsthand.kit.page.style import FAINT, PALETTE, bare
 

@@ -17,6 +17,7 @@ from firsthand.kit.lab.claims import NotTested
 from firsthand.nerfgaze import estimator as est
 from firsthand.nerfgaze.fields import FaceField
 from firsthand.nerfgaze.lab import runs
+from firsthand.nerfgaze.lab.pipeline import PRESETS, book_data
 from firsthand.nerfgaze.lab.runs import codes_of, judge, judged, model, pictures, redirection, requests
 from firsthand.nerfgaze.model import Codes
 from firsthand.nerfgaze.rendering import compose, render_weights
@@ -299,8 +300,6 @@ def fitted_gaze(seed: int) -> Value:
 
 def loss_curve(seed: int) -> list[float]:
     """Losses of the reader's own recipe, on the same pictures, means of LOSS_EVERY steps."""
-    from firsthand.nerfgaze.lab.pipeline import PRESETS, book_data
-
     losses = train(PRESETS["book"].recipe, book_data(PRESETS["book"], seed), seed)[1]
     return [float(np.mean(losses[n : n + LOSS_EVERY])) for n in range(0, len(losses), LOSS_EVERY)]
 
