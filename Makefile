@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book site test check torture gpu bench pdf offline links lab execute lock clean
+.PHONY: book site test check torture gpu bench pdf offline links lab execute text notebooks lock clean
 
 book: $(VENV)/.book site
 	@echo
@@ -62,6 +62,10 @@ lab: $(VENV)/.book
 
 execute: $(VENV)/.book
 	$(BIN)/python scripts/execute.py
+
+# A notebook and notebooks/text/ hold the same cells: text from notebooks, or notebooks from text.
+text notebooks: $(VENV)/.book
+	$(BIN)/python scripts/notebook_text.py $@
 
 # The two lock files, from the ranges in pyproject.toml; uv comes from PyPI.
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --universal --fork-strategy fewest --python-version 3.11 \

@@ -32,25 +32,25 @@ def cited(docstring: str) -> set[int]:
 
 
 def documented(key: str) -> dict[str, str]:
-    """Docstrings of a chapter's functions, classes and methods by their full names."""
+    """Docstrings of a chapter's functions, classes and methods by their names, "module:function"."""
     package = importlib.import_module(f"firsthand.{key}")
     found: dict[str, str] = {}
-    for info in pkgutil.iter_modules(package.__path__, f"firsthand.{key}."):
+    for info in pkgutil.walk_packages(package.__path__, f"firsthand.{key}."):
         module = importlib.import_module(info.name)
         for name, value in vars(module).items():
             if getattr(value, "__module__", None) != info.name or not (
                 inspect.isclass(value) or inspect.isroutine(value)
             ):
                 continue
-            found[f"{info.name}.{name}"] = inspect.getdoc(value) or ""
+            found[f"{info.name}:{name}"] = inspect.getdoc(value) or ""
             for part, inner in vars(value).items() if inspect.isclass(value) else ():
                 if inspect.isroutine(inner):
-                    found[f"{info.name}.{name}.{part}"] = inspect.getdoc(inner) or ""
+                    found[f"{info.name}:{name}.{part}"] = inspect.getdoc(inner) or ""
     return found
 
 
 def code_of(key: str) -> dict[int, list[str]]:
-    """Full names of the functions that compute each numbered equation of a chapter."""
+    """Names of the functions that compute each numbered equation of a chapter."""
     found: dict[int, list[str]] = {}
     for name, docstring in documented(key).items():
         for number in cited(docstring):
@@ -60,15 +60,15 @@ def code_of(key: str) -> dict[int, list[str]]:
 
 def _anchor(name: str, key: str, known: dict[str, str]) -> str | None:
     """Where the API has a name: under its module, or under the package that exports it."""
-    short = f"firsthand.{key}." + name.split(".", 3)[3]
-    return next((known[candidate] for candidate in (name, short) if candidate in known), None)
+    places = name.replace(":", "."), f"firsthand.{key}." + name.partition(":")[2]
+    return next((known[place] for place in places if place in known), None)
 
 
 def _below(numbered: list[int], code: dict[int, list[str]], key: str, known: dict[str, str]) -> str:
     names = dict.fromkeys(name for n in numbered for name in code.get(n, []))
     anchors = {name: _anchor(name, key, known) for name in names}
     links = [
-        f'<a href="../book/api.html#{anchor}"><code>{name.split(".", 3)[3]}</code></a>'
+        f'<a href="../book/api.html#{anchor}"><code>{name.partition(":")[2]}</code></a>'
         for name, anchor in anchors.items()
         if anchor
     ]

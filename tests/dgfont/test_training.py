@@ -17,7 +17,7 @@ from firsthand.dgfont.contrastive import contrast
 from firsthand.dgfont.lab import evaluation, runs
 from firsthand.dgfont.losses import Queue, hinge_discriminator, hinge_generator, info_nce, offset_loss, r1_penalty
 from firsthand.dgfont.networks import COMPACT
-from firsthand.dgfont.recipes import Recipe
+from firsthand.dgfont.recipes import RELEASED, Recipe
 from firsthand.dgfont.trainer import Trainer, falling
 from firsthand.dgfont.training import train
 from firsthand.errors import UserError
@@ -134,7 +134,7 @@ def test_a_run_that_was_killed_goes_on_as_if_nothing_had_happened(tmp_path, monk
 
 def test_the_released_recipe_trains_on_three_channels() -> None:
     small = {"steps": 1, "batch": 2, "width": 4, "style_dim": 4, "judge_width": 4, "most": 8, "plan": (4, "pool", 4)}
-    model = train(replace(training.RELEASED, **small), shipped(), 0)
+    model = train(replace(RELEASED, **small), shipped(), 0)
     content = shipped().images([0], [0, 1])[0]
     assert model.paint(content, model.code(content)).shape == (2, 1, 32, 32)
 

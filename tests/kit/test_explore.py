@@ -14,8 +14,7 @@ from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from firsthand.kit import use_style
-from firsthand.kit.page import explore
+from firsthand.kit import explore, use_style
 from firsthand.kit.page.drawing import Pool, describe
 
 

@@ -76,7 +76,7 @@ def test_an_eleventh_paper(clone):
     )
     tested = said(clone, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/toy")
     assert tested.returncode == 0, tested.stdout
-    made = said(clone, "scripts/notebook_from_text.py", "drafts/11_toy.txt", "notebooks/11_toy.ipynb")
+    made = said(clone, "scripts/notebook_text.py", "notebooks", "11_toy")
     assert made.returncode == 0, made.stderr
     executed = said(clone, "scripts/execute.py", "notebooks/11_toy.ipynb")
     assert executed.returncode == 0, executed.stderr

@@ -16,18 +16,22 @@ FILES = {
     "chapter.toml": "src/firsthand/{key}/chapter.toml",
     "init.py": "src/firsthand/{key}/__init__.py",
     "method.py": "src/firsthand/{key}/method.py",
-    "experiment.py": "src/firsthand/{key}/experiment.py",
-    "exercises.py": "src/firsthand/{key}/exercises.py",
+    "lab.py": "src/firsthand/{key}/lab/__init__.py",
+    "config.py": "src/firsthand/{key}/lab/config.py",
+    "pipeline.py": "src/firsthand/{key}/lab/pipeline.py",
+    "claims.py": "src/firsthand/{key}/lab/claims.py",
+    "page.py": "src/firsthand/{key}/page/__init__.py",
+    "exercises.py": "src/firsthand/{key}/page/exercises.py",
     "test_method.py": "tests/{key}/test_method.py",
     "test_init.py": "tests/{key}/__init__.py",
     "names.toml": "tests/names/{key}.toml",
-    "notebook.txt": "drafts/{stem}.txt",
+    "notebook.md": "notebooks/text/{stem}.md",
 }
 LATER = """\
 Written: {count} files of chapter {number:02d}, a toy that runs. Now
-  1. firsthand run {key}; then change method.py and experiment.py to your paper's
+  1. firsthand run {key}; then change method.py and lab/ to your paper's
   2. firsthand evidence {key} --workers 2
-  3. python scripts/notebook_from_text.py drafts/{stem}.txt notebooks/{stem}.ipynb
+  3. make notebooks, which makes notebooks/{stem}.ipynb of notebooks/text/{stem}.md
      python scripts/execute.py notebooks/{stem}.ipynb
   4. add notebooks/{stem} to _toc.yml, "firsthand.{key}" to the layers in pyproject.toml, its functions to book/api.md,
      and "## Chapter {number:02d}: …" with the letters of its formulas to book/notation.md

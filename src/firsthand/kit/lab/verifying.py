@@ -95,15 +95,19 @@ def _differs_by_name(key: str, row: dict[str, Any], seed: int, other: dict[str, 
 
 #: Measures a cell by the code that PYTHONPATH leads to, and says which code that was.
 ELSEWHERE = """
-import importlib, json, sys
+import json, sys
 import torch
-from firsthand.kit.lab import evidence
+try:
+    from firsthand.kit.lab import evidence
+    from firsthand.kit.lab.measuring import measure_cell
+except ImportError:  # a commit older than these rooms
+    from firsthand.kit import evidence
+    try:
+        from firsthand.kit.measuring import measure_cell
+    except ImportError:
+        from firsthand.kit.evidence import measure_cell
 torch.set_num_threads(1)
 key, name, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
-try:
-    from firsthand.kit.lab.measuring import measure_cell
-except ImportError:  # an older commit
-    from firsthand.kit.lab.evidence import measure_cell
 claim = next(claim for claim in evidence.claims_of(key) if claim.id == name)
 code = evidence.current_codes(key)[name] if hasattr(evidence, "current_codes") else evidence.current_hash(key)
 cell = measure_cell(claim, seed)
@@ -113,8 +117,12 @@ print(json.dumps([code, {"method": cell["method"], "baseline": cell["baseline"]}
 #: The hashes of all rows by the code that PYTHONPATH leads to: as it is, and as if names were others.
 RENAMED = """
 import json, sys
-from firsthand.kit.lab.evidence import claims_of, curves_of
-from firsthand.kit.lab.fingerprint import code_hash, identifiers
+try:
+    from firsthand.kit.lab.evidence import claims_of, curves_of
+    from firsthand.kit.lab.fingerprint import code_hash, identifiers
+except ImportError:  # a commit older than these rooms
+    from firsthand.kit.evidence import claims_of, curves_of
+    from firsthand.kit.fingerprint import code_hash, identifiers
 key, renames = sys.argv[1], json.loads(sys.argv[2])
 items = [("", c) for c in claims_of(key)] + [("curve:", c) for c in curves_of(key)]
 taken = sorted(set(renames.values()) & set().union(*(identifiers(c.measure) for _, c in items)))
