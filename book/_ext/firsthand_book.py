@@ -75,6 +75,7 @@ def _ledger_row(env, key: str, row: dict) -> str:
     values = f"<p>Method: {', '.join(map(_value, row['method']))}</p>"
     if row["baseline"]:
         values += f"<p>Baseline: {', '.join(map(_value, row['baseline']))}</p>"
+    values += f"<p>By {_commit(row['measured'])}, code <code>{row['code']}</code></p>"
     span = "" if row["low"] is None or row["rule"] == "exact" else f"<br>[{_value(row['low'])}, {_value(row['high'])}]"
     verdict = row["verdict"]
     about = f'<a href="{link}#claim-{row["id"]}">{key}</a> · <code>{row["id"]}</code> · {about_row(row)}'
@@ -88,18 +89,28 @@ def _ledger_row(env, key: str, row: dict) -> str:
     )
 
 
+def _commit(entry: dict) -> str:
+    return f"commit <code>{entry['commit'][:7]}</code>"
+
+
 def _found_again(content: dict) -> str:
-    """What later code measured again, in words."""
-    return "".join(
-        f" Code <code>{entry['code']}</code> found the first {entry['claims']} claims of seed {entry['seed']} again, "
-        "to the last digit or, on another kind of processor, within their tolerance or as the earlier code gives them "
-        "there."
-        for entry in content.get("confirmed", [])[-1:]
-    ) + "".join(
-        f" Code <code>{entry['code']}</code> added the curve{'s' * (len(entry['curves']) > 1)} "
-        f"{', '.join(entry['curves'])}."
-        for entry in content.get("confirmed", []) if entry.get("curves")
-    )  # fmt: skip
+    """What later code measured again, was proved to leave alone, or added, in words."""
+    entries = content.get("confirmed", [])
+    said = [
+        f" The code of {_commit(entry)} found the first {entry['claims']} claims of seed {entry['seed']} again, to the "
+        "last digit or, on another kind of processor, within their tolerance or as the earlier code gives them there."
+        for entry in [e for e in entries if "seed" in e][-1:]
+    ]
+    said += [
+        f" By {_commit(entry)} only names had changed, which was proved from the code: "
+        f"{', '.join(f'<code>{old}</code> to <code>{new}</code>' for old, new in entry['renamed'].items())}."
+        for entry in entries if "renamed" in entry
+    ]  # fmt: skip
+    said += [
+        f" The code of {_commit(entry)} added the curve{'s' * (len(entry['curves']) > 1)} {', '.join(entry['curves'])}."
+        for entry in entries if entry.get("curves")
+    ]  # fmt: skip
+    return "".join(said)
 
 
 class Ledger(Directive):
@@ -110,14 +121,15 @@ class Ledger(Directive):
         rows, summary = [], []
         for key, c in chapters().items():
             content = evidence.load(key)
-            stale = " Measured with earlier code." if evidence.is_stale(content) else ""
+            stale = len(evidence.stale_rows(content))
+            late = f" Rows measured with earlier code: {stale}." if stale else ""
             machine = content["environment"]
             packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
             summary.append(
-                f"<p><strong>{html.escape(c.title)}</strong>: {html.escape(verdict_words(key))}.{stale} "
+                f"<p><strong>{html.escape(c.title)}</strong>: {html.escape(verdict_words(key))}.{late} "
                 f"Measured in {content['minutes']:g} minutes of computing on {html.escape(machine['processor'])}, "
                 f"one thread a process, Python {machine['python']}, {html.escape(packages)}; "
-                f"<code>{html.escape(content['command'])}</code>, by code <code>{content['code']}</code>."
+                f"<code>{html.escape(content['command'])}</code>."
                 f"{_found_again(content)}</p>"
             )
             rows += [_ledger_row(env, key, row) for row in content["claims"]]
