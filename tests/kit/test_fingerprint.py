@@ -91,6 +91,26 @@ def test_moves_and_renamed_files_change_nothing_and_one_operator_changes_its_row
     assert {name for name in before if after[name] != before[name]} == reach
 
 
+def test_a_hash_with_other_names_is_that_of_the_renamed_code(copy: Path):
+    claims = evidence.claims_of("stepsqp")
+    before = evidence.current_codes("stepsqp")
+    renames = {"update_tau": "next_merit", "update_tau.trial": "candidate"}
+    for file in copy.rglob("*.py"):
+        text = file.read_text(encoding="utf-8").replace("update_tau", "next_merit")
+        if file.name == "sqp.py" and file.parent.name == "stepsqp":
+            begin, end = text.index("def next_merit"), text.index("def exact_kkt")
+            text = text[:begin] + text[begin:end].replace("trial", "candidate") + text[end:]
+        file.write_text(text, encoding="utf-8")
+    as_if = {claim.id: fingerprint.code_hash(claim.measure, renames) for claim in claims}
+    assert hashes(copy, "stepsqp") == as_if
+    assert {name for name in before if as_if[name] != before[name]} != set()
+    only_one = {c.id: fingerprint.code_hash(c.measure, {"update_tau": "next_merit"}) for c in claims}
+    assert only_one != as_if
+    names = set().union(*(fingerprint.identifiers(c.measure) for c in claims))
+    assert {"update_tau", "update_tau.trial", "trial"} <= names
+    assert not {"next_merit", "update_tau.candidate", "exact_kkt.trial"} & names
+
+
 def test_a_searchs_file_and_shipped_weights_count():
     (claim, *_) = [c for c in evidence.claims_of("dgfont") if c.id == "full-read"] or evidence.claims_of("dgfont")[10:]
     files = fingerprint._files(fingerprint.reached(claim.measure))

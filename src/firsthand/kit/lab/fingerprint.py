@@ -262,7 +262,8 @@ def _definition(place: Place, renames: tuple[tuple[str, str], ...]) -> Definitio
     """A definition, or (with the name "") everything else that its module does."""
     module = _module(place[0])
     assert module is not None
-    canon = _Canon(place[0], dict(renames))
+    here = {old.rpartition(".")[2]: new for old, new in renames if old.rpartition(".")[0] in ("", place[1])}
+    canon = _Canon(place[0], here)
     text = canon.text(module.definitions[place[1]] if place[1] else module.effects)
     return Definition(hashlib.sha256(text.encode()).hexdigest(), frozenset(canon.targets), frozenset(canon.read))
 
@@ -310,10 +311,10 @@ def code_hash(measure: Any, renames: Mapping[str, str] | None = None) -> str:
 
     Args:
         measure: the `measure` of a claim or a curve.
-        renames: {old: new} identifiers, as if the code had the new ones already.
+        renames: {old: new} identifiers, as if the code had the new ones already; "definition.old" in one only.
     """
-    names = renames or {}
-    definitions = reached(measure, names)
+    names = {old.rpartition(".")[2]: new for old, new in (renames or {}).items() if _is_itself(old)}
+    definitions = reached(measure, renames)
     lines = {f"{names.get(text, text)} {definitions[place].digest if place else ''}" for text, place in _roots(measure)}
     for (_, name), one in definitions.items():
         if name or one.digest != _NOTHING:
@@ -324,15 +325,19 @@ def code_hash(measure: Any, renames: Mapping[str, str] | None = None) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
+def _is_itself(old: str) -> bool:
+    """Whether a name is given anew everywhere, or in the definition that has it."""
+    return old.partition(".")[0] == old.rpartition(".")[2]
+
+
 def identifiers(measure: Any) -> set[str]:
-    """Every identifier in what `measure` reaches: a name that is given anew must not be one of them."""
+    """Every identifier in what `measure` reaches, alone and as "definition.name": a new name must be none of them."""
     names: set[str] = set()
     for module, name in reached(measure):
         content = _module(module)
         assert content is not None
         for node in content.definitions[name] if name else content.effects:
             for part in ast.walk(node):
-                names.update(
-                    str(getattr(part, field)) for field in ("id", "attr", "arg", "name") if hasattr(part, field)
-                )
+                here = {str(getattr(part, one)) for one in ("id", "attr", "arg", "name") if hasattr(part, one)}
+                names |= here | {f"{name}.{one}" for one in here}
     return names

@@ -125,7 +125,8 @@ except ImportError:  # a commit older than these rooms
     from firsthand.kit.fingerprint import code_hash, identifiers
 key, renames = sys.argv[1], json.loads(sys.argv[2])
 items = [("", c) for c in claims_of(key)] + [("curve:", c) for c in curves_of(key)]
-taken = sorted(set(renames.values()) & set().union(*(identifiers(c.measure) for _, c in items)))
+new = {".".join([*old.split(".")[:-1], name]) for old, name in renames.items()}
+taken = sorted(new & set().union(*(identifiers(c.measure) for _, c in items)))
 print(json.dumps([{k + c.id: [code_hash(c.measure), code_hash(c.measure, renames)] for k, c in items}, taken]))
 """
 
@@ -224,7 +225,8 @@ def confirm_renamed(key: str, renames: dict[str, str], earlier: str) -> dict[str
     when the names are replaced; and no new name may have stood in it for anything else.
 
     Args:
-        key: chapter. renames: {old: new} identifiers. earlier: the commit before them.
+        key: chapter. renames: {old: new} identifiers, "definition.old" for a name in one definition only.
+        earlier: the commit before them.
 
     Raises:
         UserError: a new name was taken, or rows differ in more than names.
