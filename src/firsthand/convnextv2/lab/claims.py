@@ -7,21 +7,14 @@ from typing import Any
 
 from firsthand.convnextv2.lab import measures as m
 from firsthand.convnextv2.lab.runs import SHORT
-from firsthand.kit.lab.claims import Claim, Curve
+from firsthand.kit.lab.claims import Claim, Curve, template
 
 FEW, SOME, MANY = 300, 1000, 6000  # labelled pictures
 
 
-def _claim(name: str, measure: Any, **rest: Any) -> Claim:
-    return Claim(id=name, measure=measure, **{"paper": None, "tolerance": 0.0, "target": 0.0, "source": "ours", **rest})
-
-
-def _exact(name: str, measure: Any, **rest: Any) -> Claim:
-    return _claim(name, measure, **{"unit": "1", "seeds": 5, "repeats_within": 1e-9, "rule": "exact", **rest})
-
-
-def _trained(name: str, measure: Any, **rest: Any) -> Claim:
-    return _claim(name, measure, **{"unit": "points", "repeats_within": 1.0, "rule": "at_least", **rest})
+_claim = template()
+_exact = template(unit="1", rule="exact", repeats_within=1e-9)
+_trained = template(unit="points", repeats_within=1.0)
 
 
 def _tuned(name: str, method: str, baseline: str, labels: int = SOME, **rest: Any) -> Claim:

@@ -19,7 +19,7 @@ from firsthand.dgfont.lab import runs
 from firsthand.dgfont.lab.runs import READ, STYLE
 from firsthand.dgfont.losses import info_nce
 from firsthand.dgfont.networks import Discriminator, Generator, StyleEncoder
-from firsthand.kit.lab.claims import Claim, Curve, NotTested
+from firsthand.kit.lab.claims import Claim, Curve, NotTested, template
 from firsthand.kit.lab.curves import along_steps
 
 ABLATED = ("none", "plain", "single", "mute", "copies", "contents", "free", "half", "stiff")  # need not work
@@ -176,16 +176,8 @@ def _false_negatives(_: int) -> tuple[float, None]:
     return float(info_nce(own, own, queue) - info_nce(own, own, queue, exclude=mine)), None
 
 
-def _claim(name: str, measure: Any, **rest: Any) -> Claim:
-    usual = {
-        "source": "ours", "unit": "points", "rule": "at_least", "target": 0.0, "tolerance": 0.0, "paper": None,
-        "repeats_within": 3.0,
-    }  # fmt: skip
-    return Claim(id=name, measure=measure, **{**usual, **rest})  # type: ignore[arg-type]
-
-
-def _exact(name: str, measure: Any, **rest: Any) -> Claim:
-    return _claim(name, measure, **{"unit": "1", "rule": "exact", "repeats_within": 1e-6, "seeds": 1, **rest})
+_claim = template(unit="points", repeats_within=3.0)
+_exact = template(unit="1", rule="exact", repeats_within=1e-6, seeds=1)
 
 
 def _better(name: str, what: str, one: str, other: str, seen: bool = True, **rest: Any) -> Claim:

@@ -8,32 +8,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from firsthand.dmjd.lab import measures as m
 from firsthand.dmjd.lab.runs import DISJOINT, INDEPENDENT, JOINT, LONG_SINGLE, PIXELS, RELEASED, SINGLE, STEPS, WINDOW
-from firsthand.kit.lab.claims import Claim, Curve
+from firsthand.kit.lab.claims import Claim, Curve, template
 
 FAR = "ImageNet and weeks of GPU time"
 RULE, ONCE, TWICE = (replace(DISJOINT, borrowed=f) for f in (1.0, 0.6, 1.2))  # the rule's factor is 1 / 0.6
 
 
-def _claim(name: str, measure: Any, **rest: Any) -> Claim:
-    return Claim(id=name, measure=measure, **{"paper": None, "tolerance": 0.0, "target": 0.0, "source": "ours", **rest})
-
-
-def _exact(name: str, measure: Any, **rest: Any) -> Claim:
-    return _claim(name, measure, **{"unit": "1", "seeds": 5, "repeats_within": 1e-9, "rule": "exact", **rest})
-
-
-def _trained(name: str, measure: Any, **rest: Any) -> Claim:
-    return _claim(name, measure, **{"unit": "points", "repeats_within": 1.5, "rule": "at_least", **rest})
-
-
-def _ratio(name: str, measure: Any, **rest: Any) -> Claim:
-    return _trained(
-        name, measure, **{"unit": "ratio", "repeats_within": 0.03, "rule": "at_most", "target": 1.0, **rest}
-    )
+_exact = template(unit="1", rule="exact", repeats_within=1e-9)
+_trained = template(unit="points", repeats_within=1.5)
+_ratio = template(unit="ratio", rule="at_most", target=1.0, repeats_within=0.03)
 
 
 EXACT = [

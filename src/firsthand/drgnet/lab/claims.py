@@ -6,28 +6,18 @@ Pictures, sizes, schedules and thresholds are ours.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from firsthand.drgnet.lab import curves
 from firsthand.drgnet.lab import measures as m
 from firsthand.drgnet.lab.runs import FULL, PLAIN, Kind, Study
-from firsthand.kit.lab.claims import Claim, Curve
+from firsthand.kit.lab.claims import Claim, Curve, template
 
 FAR = "needs IDRiD, FGADR and EyePACS; `data.retinas` reads the first two"
 NOISY = Study(noise=0.2)
 
 
-def _claim(name: str, measure: Any, **rest: Any) -> Claim:
-    """A row about average precision or kappa; keywords change what is usual."""
-    usual = {
-        "source": "ours", "unit": "1", "rule": "at_least", "target": 0.0, "tolerance": 0.0, "paper": None,
-        "repeats_within": 0.05,
-    }  # fmt: skip
-    return Claim(id=name, measure=measure, **{**usual, **rest})  # type: ignore[arg-type]
-
-
-def _exact(name: str, measure: Any, **rest: Any) -> Claim:
-    return _claim(name, measure, **{"rule": "exact", "repeats_within": 1e-9, **rest})
+_claim = template(unit="1", repeats_within=0.05)  # average precision or kappa
+_exact = template(unit="1", rule="exact", repeats_within=1e-9)
 
 
 CLAIMS: list[Claim] = [

@@ -7,28 +7,18 @@ settings and thresholds are ours.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from firsthand.fedboost.lab import by_client
 from firsthand.fedboost.lab import measures as m
 from firsthand.fedboost.lab.curves import CURVES
 from firsthand.fedboost.lab.runs import FLOOR, PROX_MU
-from firsthand.kit.lab.claims import Claim
+from firsthand.kit.lab.claims import Claim, template
 
 __all__ = ["CLAIMS", "CURVES"]
 
 
-def _claim(name: str, measure: Any, **rest: Any) -> Claim:
-    """A row in points of accuracy; keywords change what is usual."""
-    usual = {
-        "source": "ours", "unit": "points", "rule": "at_least", "target": 0.0, "tolerance": 0.0, "paper": None,
-        "repeats_within": 10.0,
-    }  # fmt: skip
-    return Claim(id=name, measure=measure, **{**usual, **rest})  # type: ignore[arg-type]
-
-
-def _exact(name: str, measure: Any, **rest: Any) -> Claim:
-    return _claim(name, measure, **{"unit": "1", "rule": "exact", "repeats_within": 1e-9, **rest})
+_claim = template(unit="points", repeats_within=10.0)  # of accuracy
+_exact = template(unit="1", rule="exact", repeats_within=1e-9)
 
 
 CLAIMS: list[Claim] = [

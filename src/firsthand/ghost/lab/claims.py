@@ -6,29 +6,19 @@ Rows of source "paper" follow the abstract, "code" the released code; scenes, si
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from firsthand.ghost.lab import measures as m
 from firsthand.ghost.lab.curves import CURVES
 from firsthand.ghost.lab.runs import FEW
-from firsthand.kit.lab.claims import Claim
+from firsthand.kit.lab.claims import Claim, template
 
 __all__ = ["CLAIMS", "CURVES"]
 
 FAR = "needs the real pictures and days of an accelerator; the preset `paper` reads VEDAI"
 
 
-def _claim(name: str, measure: Any, **rest: Any) -> Claim:
-    """A row in points of mean average precision; keywords change what is usual."""
-    usual = {
-        "source": "ours", "unit": "points", "rule": "at_least", "target": 0.0, "tolerance": 0.0, "paper": None,
-        "repeats_within": 3.0,
-    }  # fmt: skip
-    return Claim(id=name, measure=measure, **{**usual, **rest})  # type: ignore[arg-type]
-
-
-def _exact(name: str, measure: Any, **rest: Any) -> Claim:
-    return _claim(name, measure, **{"unit": "1", "rule": "exact", "repeats_within": 1e-9, "seeds": 1, **rest})
+_claim = template(unit="points", repeats_within=3.0)  # of mean average precision
+_exact = template(unit="1", rule="exact", repeats_within=1e-9, seeds=1)
 
 
 CLAIMS: list[Claim] = [

@@ -7,31 +7,13 @@ matching, a success that four images of five are. What the ticks of the paper's 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from firsthand.grnn.lab import measures as m
-from firsthand.kit.lab.claims import Claim, Curve
+from firsthand.kit.lab.claims import Claim, Curve, template
 
-
-def _claim(name: str, measure: Any, sentence: str, metric: str, *, source: str = "ours", **rest: Any) -> Claim:
-    rest = {
-        "unit": "dB",
-        "rule": "at_least",
-        "target": 0.0,
-        "tolerance": 0.0,
-        "paper": None,
-        "repeats_within": 3.0,
-        **rest,
-    }
-    return Claim(id=name, measure=measure, sentence=sentence, metric=metric, source=source, **rest)  # type: ignore[arg-type]
-
-
-def _share(name: str, measure: Any, sentence: str, metric: str, target: float, **rest: Any) -> Claim:
-    return _claim(name, measure, sentence, metric, **{"unit": "share", "target": target, "repeats_within": 1.0, **rest})
-
-
-def _exact(name: str, measure: Any, sentence: str, metric: str, **rest: Any) -> Claim:
-    return _claim(name, measure, sentence, metric, **{"unit": "1", "rule": "exact", "repeats_within": 1e-9, **rest})
+_claim = template(unit="dB", repeats_within=3.0)
+_share = template(unit="share", repeats_within=1.0)
+_exact = template(unit="1", rule="exact", repeats_within=1e-9)
 
 
 DEFENCES = {  # id: key of DEFENCES, words

@@ -50,6 +50,24 @@ class Claim:
     repeats_within: float = 0.0
 
 
+#: What most claims of a chapter have in common; `template` adds to it.
+USUAL: dict[str, Any] = {"source": "ours", "paper": None, "rule": "at_least", "target": 0.0, "tolerance": 0.0}
+
+
+def template(**usual: Any) -> Callable[..., Claim]:
+    """A maker of claims that are alike: make(id, measure, sentence, metric, target, **others) -> Claim.
+
+    Args:
+        usual: values of a claim's attributes where a call gives none; it gives the rest, by name or in that order.
+    """
+
+    def make(name: str, measure: Callable[[int], tuple[Any, Any]], *first: Any, **others: Any) -> Claim:
+        named = dict(zip(("sentence", "metric", "target"), first, strict=False))
+        return Claim(id=name, measure=measure, **{**USUAL, **usual, **named, **others})
+
+    return make
+
+
 @dataclass(frozen=True)
 class Curve:
     """A curve that a reader's own run can be laid upon: measure(seed) gives a value (or None) for every x."""

@@ -6,26 +6,16 @@ Rows of source "paper" follow the abstract; heads, sizes, schedules and threshol
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
-from firsthand.kit.lab.claims import Claim, Curve
+from firsthand.kit.lab.claims import Claim, Curve, template
 from firsthand.nerfgaze.lab import live
 from firsthand.nerfgaze.lab import measures as m
 
 FAR = "needs ETH-XGaze, MPIIFaceGaze and days of an accelerator; `data.gaze_sets` reads both"
 
 
-def _claim(name: str, measure: Any, **rest: Any) -> Claim:
-    """A row in degrees, less is better; keywords change what is usual."""
-    usual = {
-        "source": "ours", "unit": "degrees", "rule": "at_most", "target": 0.0, "tolerance": 0.0, "paper": None,
-        "repeats_within": 1.0,
-    }  # fmt: skip
-    return Claim(id=name, measure=measure, **{**usual, **rest})  # type: ignore[arg-type]
-
-
-def _exact(name: str, measure: Any, **rest: Any) -> Claim:
-    return _claim(name, measure, **{"unit": "1", "rule": "exact", "repeats_within": 1e-9, "seeds": 1, **rest})
+_claim = template(unit="degrees", rule="at_most", repeats_within=1.0)  # less is better
+_exact = template(unit="1", rule="exact", repeats_within=1e-9, seeds=1)
 
 
 CLAIMS: list[Claim] = [
