@@ -16,8 +16,7 @@ from firsthand.kit.lab.claims import NotTested
 from firsthand.nerfgaze import estimator as est
 from firsthand.nerfgaze.fields import FaceField, Renderer
 from firsthand.nerfgaze.full import FullRecipe, in_head
-from firsthand.nerfgaze.lab import assets as film
-from firsthand.nerfgaze.lab import live, measures, runs
+from firsthand.nerfgaze.lab import assets, live, measures, runs
 from firsthand.nerfgaze.lab.pipeline import PRESETS, run, with_data
 from firsthand.nerfgaze.model import COMPOSE, EYES, Codes, HeadModel, Sizes
 from firsthand.nerfgaze.rendering import INNER, OUTER, between_shells, compose, encode, render_weights
@@ -351,10 +350,10 @@ class TestRivals:
 
 @pytest.mark.slow
 def test_pictures_of_the_shipped_codes_are_the_first_that_were_trained_on():
-    shown, all_of_them = film.shipped_pictures(), runs.pictures("wide", film.SEED)
-    assert torch.equal(shown.images, all_of_them.images[: film.KEPT])
-    assert torch.equal(shown.eyes, all_of_them.eyes[: film.KEPT])
-    assert torch.equal(shown.identity, all_of_them.identity[: film.KEPT])
+    shown, all_of_them = assets.shipped_pictures(), runs.pictures("wide", assets.SEED)
+    assert torch.equal(shown.images, all_of_them.images[: assets.KEPT])
+    assert torch.equal(shown.eyes, all_of_them.eyes[: assets.KEPT])
+    assert torch.equal(shown.identity, all_of_them.identity[: assets.KEPT])
 
 
 def test_fitting_brings_near_what_was_shown_and_what_was_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,9 +30,9 @@ SEED = 0
 STEPS = 6000
 LR = 8e-3  # one rate that all three architectures bear
 SNAPSHOTS = (0, 20, 50, 100, 200, 400, 800, 1600, 3000, 4500, 6000)
-PICTURE = 23  # of the test split: what the film shows
+PICTURE = 23  # of the test split: what the recorded run shows
 SHOWN = {0: 16, 1: 36, 4: 64}  # block -> channels kept of it
-WORK = Path(".firsthand") / "film"
+WORK = Path(".firsthand") / "assets"
 COMMAND = "python -m firsthand.convnextv2.lab.assets"
 PHOTO_STEPS, PHOTO_BATCH, PHOTO_SIDE = 3000, 64, 64
 LEARNT = ("astronaut", "coffee", "rocket")  # the cat of "chelsea" is kept for looking
@@ -44,7 +44,7 @@ def file_of(variant: str) -> str:
 
 
 def _watch(model: FCMAE) -> dict[str, Tensor]:
-    """What the film keeps of one moment: D of every block, and channel maps of three blocks."""
+    """What the recorded run keeps of one moment: D of every block, and channel maps of three blocks."""
     pictures = images("test")[0]
     maps = expanded_features(model.encoder, pictures[PICTURE : PICTURE + 1])
     kept = {f"map{block}": _bytes(maps[block][0, ..., :count]) for block, count in SHOWN.items()}
@@ -58,7 +58,7 @@ def _bytes(maps: Tensor) -> Tensor:
 
 
 def train_variant(variant: str) -> None:
-    """Train one architecture for STEPS steps in pieces between the moments that the film keeps; ship it."""
+    """Train one architecture for STEPS steps in pieces between the moments that the recorded run keeps; ship it."""
     torch.set_num_threads(1)
     begin = time.perf_counter()
     model = new_model(Run(variant), SEED)
@@ -152,7 +152,7 @@ def shipped_autoencoder(name: str = "v2") -> FCMAE:
 
 
 @shared
-def film(variant: str) -> dict[str, np.ndarray]:
+def recorded(variant: str) -> dict[str, np.ndarray]:
     """{"steps" (S,), "diversity" (S, blocks), "map<block>" (S, H, W, C) uint8 with 128 = zero}."""
     tensors = shipped(file_of(variant))
     names = ("diversity", *(f"map{block}" for block in SHOWN))

@@ -1,4 +1,4 @@
-"""Drawing for the chapter: reconstructions, the GRN bench, the leak microscope and the collapse film."""
+"""Drawing for the chapter: reconstructions, the GRN bench, the leak microscope and the recorded collapse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from firsthand.convnextv2.diversity import around_grn
 from firsthand.convnextv2.fcmae import FCMAE, normalise_patches, patchify, random_mask, unpatchify
-from firsthand.convnextv2.lab.assets import SHOWN, SNAPSHOTS, film, shipped_autoencoder
+from firsthand.convnextv2.lab.assets import SHOWN, SNAPSHOTS, recorded, shipped_autoencoder
 from firsthand.convnextv2.lab.runs import VARIANTS, images
 from firsthand.kit.page.style import DASHES, FAINT, INK, PALETTE, bare
 
@@ -179,7 +179,7 @@ def tiles(maps: np.ndarray) -> np.ndarray:
 def draw_diversity(ax: plt.Axes, moment: int | None = None) -> None:
     """D of every block for the three shipped runs, at a moment of training (index into SNAPSHOTS; None = the end)."""
     for number, variant in enumerate(VARIANTS):
-        values = film(variant)["diversity"][-1 if moment is None else moment]
+        values = recorded(variant)["diversity"][-1 if moment is None else moment]
         blocks = np.arange(1, len(values) + 1)
         ax.plot(blocks, values, marker="o", color=PALETTE[number], linestyle=DASHES[number], label=LABELS[variant])
     ax.axhline(0.5, color=FAINT, linewidth=1, linestyle="-")
@@ -188,8 +188,8 @@ def draw_diversity(ax: plt.Axes, moment: int | None = None) -> None:
     ax.set_ylabel("diversity D")
 
 
-def render_film(step: int, network: str, block: int) -> tuple[Figure, str]:
-    """One state of the collapse film: D by block of all networks, and channel maps of one block of one network.
+def render_recorded(step: int, network: str, block: int) -> tuple[Figure, str]:
+    """One state of the recorded collapse: D by block of all networks, and channel maps of one block of one network.
 
     Args:
         step: of SNAPSHOTS.
@@ -204,21 +204,30 @@ def render_film(step: int, network: str, block: int) -> tuple[Figure, str]:
     left.set_ylim(0.33, 0.505)
     left.legend(fontsize=9, loc="lower left")
     left.set_title(f"after {step} steps")
-    maps = film(variant)[f"map{block - 1}"][moment].astype(float)
+    maps = recorded(variant)[f"map{block - 1}"][moment].astype(float)
     right.imshow(tiles(maps), cmap="RdBu_r", vmin=0, vmax=255, interpolation="nearest")
     bare(right)
     right.set_title(f"block {block}, {network}", color=INK)
-    values = film(variant)["diversity"][moment]
+    values = recorded(variant)["diversity"][moment]
     words = (
         f"After {step} steps, {network}: D is {values[block - 1]:.3f} in block {block}, {values.mean():.3f} on average."
     )
     return fig, words
 
 
-FILM_BLOCKS = tuple(block + 1 for block in SHOWN)
+RECORDED_BLOCKS = tuple(block + 1 for block in SHOWN)
 
 
 __all__ = [
-    "FILM_BLOCKS", "around_grn", "bench_norms", "draw_diversity", "normalise_patches", "reconstruct", "render_film",
-    "render_grn", "render_leak", "show", "tiles",
+    "RECORDED_BLOCKS",
+    "around_grn",
+    "bench_norms",
+    "draw_diversity",
+    "normalise_patches",
+    "reconstruct",
+    "render_grn",
+    "render_leak",
+    "render_recorded",
+    "show",
+    "tiles",
 ]  # fmt: skip

@@ -107,7 +107,7 @@ def shipped_model() -> Model:
 
 @shared
 def shipped_reader() -> evaluation.Reader:
-    """The reader of real glyphs, of the seed of the film."""
+    """The reader of real glyphs, of the seed of the recorded run."""
     glyphs = glyphs_shipped()
     reader = evaluation.Reader(len(glyphs.characters), glyphs.seen[0].stop)
     own = {n.removeprefix("reader."): t for n, t in shipped("dgfont").items() if n.startswith("reader.")}

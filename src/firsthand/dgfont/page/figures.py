@@ -13,8 +13,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from firsthand.data.readers.glyphs import render_font, shipped
-from firsthand.dgfont.lab import assets as film
-from firsthand.dgfont.lab import evaluation
+from firsthand.dgfont.lab import assets, evaluation
 from firsthand.dgfont.page.typewriter import Typewriter, typewriter
 from firsthand.kit.lab import evidence
 from firsthand.kit.page.style import FAINT, INK, PALETTE, bare
@@ -39,7 +38,7 @@ def content_of(text: str) -> Tensor:
 
 def written(text: str, font: int, count: int = evaluation.REFERENCES) -> Tensor:
     """Characters of the set by the shipped model in a font's style, (N, 1, s, s)."""
-    return film.shipped_model().paint(content_of(text), film.code_of(font, count))
+    return assets.shipped_model().paint(content_of(text), assets.code_of(font, count))
 
 
 def write(text: str, font: int, source: Path) -> Tensor:
@@ -51,12 +50,12 @@ def write(text: str, font: int, source: Path) -> Tensor:
     """
     ink, _ = render_font(source, text)
     content = (1 - torch.from_numpy(ink).float() / 127.5).unsqueeze(1)
-    return film.shipped_model().paint(content, film.code_of(font))
+    return assets.shipped_model().paint(content, assets.code_of(font))
 
 
 def restyled(content: Tensor, font: int) -> Tensor:
     """Contents (N, 1, s, s) by the shipped model in a font's style."""
-    return film.shipped_model().paint(content, film.code_of(font))
+    return assets.shipped_model().paint(content, assets.code_of(font))
 
 
 def turned_by(images: Tensor, degrees: float) -> Tensor:
@@ -131,14 +130,14 @@ def moves(character: str, font: int, by: float = 1.0) -> tuple[Tensor, Tensor]:
     Returns:
         moves (s, s, 2) in pixels down and right, means over taps weighted by their factors, and the picture (s, s).
     """
-    model = film.shipped_model()
+    model = assets.shipped_model()
     generator = model.generator
     heads: list[Any] = [skip.offsets.conv for skip in generator.skips.values()]  # type: ignore[union-attr]
     kept = [(head.weight.clone(), head.bias.clone()) for head in heads]
     for head in heads:
         head.weight[: 2 * len(head.weight) // 3] *= by
         head.bias[: 2 * len(head.bias) // 3] *= by
-    picture, seen = generator.mix(generator.encode(content_of(character)), film.code_of(font)[None])
+    picture, seen = generator.mix(generator.encode(content_of(character)), assets.code_of(font)[None])
     for head, (weight, bias) in zip(heads, kept, strict=True):
         head.weight.copy_(weight)
         head.bias.copy_(bias)
@@ -184,8 +183,8 @@ def render_between(pair: str, way: float, references: int) -> tuple[Figure, str]
         pair: of PAIRS. way: of BETWEEN, from the first to the second. references: of REFERENCES, glyphs a style.
     """
     first, second = PAIRS[pair]
-    code = torch.lerp(film.code_of(first, references), film.code_of(second, references), way)
-    made = film.shipped_model().paint(content_of(HERO[:3]), code)
+    code = torch.lerp(assets.code_of(first, references), assets.code_of(second, references), way)
+    made = assets.shipped_model().paint(content_of(HERO[:3]), code)
     fig, axes = plt.subplots(3, 1, figsize=(3.0, 2.8))
     for ax, glyphs, name in zip(
         axes, (_true(first), made, _true(second)), ("true, from", "made", "true, to"), strict=True
@@ -206,7 +205,7 @@ def render_map(contrastive_loss: str, style: str) -> tuple[Figure, str]:
         contrastive_loss: "with" or "without". style: of FONTS, whose glyphs are marked.
     """
     variant = {"with": "full", "without": "mute"}[contrastive_loss]
-    places, codes = (film.shipped("dgfont")[f"{what}.{variant}"].float().numpy() for what in ("map", "codes"))
+    places, codes = (assets.shipped("dgfont")[f"{what}.{variant}"].float().numpy() for what in ("map", "codes"))
     fig, axes = plt.subplots(1, 2, figsize=(9.6, 4.4), gridspec_kw={"width_ratios": (1.3, 1)})
     font, glyphs = FONTS[style], shipped()
     flat = places.reshape(-1, 2)
@@ -215,7 +214,7 @@ def render_map(contrastive_loss: str, style: str) -> tuple[Figure, str]:
     bare(axes[0])
     middle = codes.mean(1)
     order = np.argsort(np.square(middle - middle[font]).sum(1))[:4]  # by whole codes: two axes are not all of them
-    column = film.shown_characters()[:5]
+    column = assets.shown_characters()[:5]
     _show(axes[1], np.vstack([_row(glyphs.images([int(n)], column)[0]) for n in order]))
     axes[1].set_title("its font, and the nearest")
     every = np.square(codes - codes.mean((0, 1))).sum(2).mean()

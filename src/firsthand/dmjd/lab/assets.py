@@ -27,14 +27,14 @@ from firsthand.kit.train.weights import ship, shipped
 SEED = 0
 STEPS = 1200
 SNAPSHOTS = (0, 30, 100, 300, 600, 1200)
-PICTURES = (10, 12, 17, 23)  # of the test split: what the film shows
+PICTURES = (10, 12, 17, 23)  # of the test split: what the recorded run shows
 RUNS = {"aligned": JOINT, "released": RELEASED}
-WORK = Path(".firsthand") / "film"
+WORK = Path(".firsthand") / "assets"
 COMMAND = "python -m firsthand.dmjd.lab.assets"
 
 
 def watched_masks() -> tuple[Tensor, Tensor]:
-    """The masks (pictures, L) and the order of visible tokens that the film uses, the same at every moment."""
+    """The masks (pictures, L) and the order of visible tokens that the recorded run uses, the same at every moment."""
     generator = torch.Generator().manual_seed(4)
     mask = disjoint_masks(len(PICTURES), 8, CORRUPTION, block=2, generator=generator)[0]
     return mask, first_visible(mask, 24, block=2, generator=generator)
@@ -42,7 +42,7 @@ def watched_masks() -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _watch(model: DMJD) -> dict[str, Tensor]:
-    """Predictions of hidden and of visible tokens for the film's pictures, half precision: (pictures, L, D)."""
+    """Predictions of hidden and of visible tokens for the recorded run's pictures, half precision: (pictures, L, D)."""
     mask, ids = watched_masks()
     pictures = images("test")[0][list(PICTURES)]
     model.eval()
@@ -55,7 +55,7 @@ def _watch(model: DMJD) -> dict[str, Tensor]:
 
 
 def train(pairing: str) -> None:
-    """Train one pairing for STEPS steps in pieces between the moments that the film keeps; ship it."""
+    """Train one pairing for STEPS steps in pieces between the moments that the recorded run keeps; ship it."""
     torch.set_num_threads(1)
     begin = time.perf_counter()
     run = RUNS[pairing]
@@ -100,7 +100,7 @@ def shipped_model(pairing: str) -> DMJD:
 
 
 @shared
-def film(pairing: str) -> dict[int, dict[str, Tensor]]:
+def recorded(pairing: str) -> dict[int, dict[str, Tensor]]:
     """{step: {"hidden", "visible"}: predictions (pictures, L, D) of every token}."""
     tensors = shipped(f"dmjd_{pairing}")
     return {s: {name: tensors[f"film.{s}.{name}"].float() for name in ("hidden", "visible")} for s in SNAPSHOTS}

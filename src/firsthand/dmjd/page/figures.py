@@ -11,7 +11,7 @@ from torch import Tensor
 
 from firsthand.data.readers.images import photo
 from firsthand.dmjd.hog import hog_targets
-from firsthand.dmjd.lab.assets import PICTURES, film, watched_masks
+from firsthand.dmjd.lab.assets import PICTURES, recorded, watched_masks
 from firsthand.dmjd.lab.runs import images
 from firsthand.dmjd.masks import counts, disjoint_masks, independent_masks, partition_masks, views_needed
 from firsthand.kit.page.style import DASHES, FAINT, INK, PALETTE, bare
@@ -137,7 +137,7 @@ def render_branches(step: int, pairing: str, picture: int) -> tuple[Figure, str]
     """One state of the two branches: picture, targets, and what each branch predicts of its tokens.
 
     Args:
-        step: of film.SNAPSHOTS.
+        step: of assets.SNAPSHOTS.
         pairing: "aligned" or "released".
         picture: 1 to 4.
     """
@@ -145,7 +145,7 @@ def render_branches(step: int, pairing: str, picture: int) -> tuple[Figure, str]
     mask, _ = watched_masks()
     pixels = images("test")[0][PICTURES[place]]
     target = hog_targets(pixels[None], cell=4, token=4)[0]
-    found = film(pairing)[step]
+    found = recorded(pairing)[step]
     fig, axes = plt.subplots(1, 4, figsize=(9.6, 2.8))
     hidden = mask[place]
     grey = torch.where(hidden.view(8, 8).repeat_interleave(4, 0).repeat_interleave(4, 1), 128, pixels[0])

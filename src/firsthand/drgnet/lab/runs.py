@@ -307,7 +307,7 @@ def interaction(study: Study, seed: int) -> tuple[list[Round], list[Score], DRGN
     scores: list[Score] = []
 
     def after(one: Round) -> None:
-        one.before = one.after = None  # they are for the film
+        one.before = one.after = None  # they are for the recorded run
         if study in FOLLOWED or one.number == ROUNDS:
             scores.append(score_of(found, test))
 

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from firsthand.data.drawn.fundus import Fundus, fundi, fundus
 from firsthand.data.drawn.lesions import KINDS, NAMES
 from firsthand.drgnet.explain import gate_map
-from firsthand.drgnet.lab import assets as film
-from firsthand.drgnet.lab import live, runs
+from firsthand.drgnet.lab import assets, live, runs
 from firsthand.drgnet.losses import MEANT
 from firsthand.drgnet.network import Grading
 from firsthand.drgnet.system import DRGNet, lesion_probabilities, unit
@@ -23,7 +22,7 @@ from firsthand.kit.page.style import FAINT, PALETTE, bare
 
 COLOURS = ("#e63c3c", "#2878ff", "#fad228", "#3cd2a0")  # of KINDS, as on the desk
 ERASED = ("nothing", *NAMES, "all lesions")
-WAYS = dict(zip(("no adaptation", "Wasserstein", "adversarial entropy", "both"), film.WAYS, strict=True))
+WAYS = dict(zip(("no adaptation", "Wasserstein", "adversarial entropy", "both"), assets.WAYS, strict=True))
 READ = 45  # the picture that opens the chapter: all four lesions
 ERASED_FROM = (45, 34, 59)  # pictures that are severe by their haemorrhages, with all four lesions
 FIELDS = {"MA": "ma", "HE": "he_quadrants", "EX": "ex", "SE": "se"}
@@ -132,7 +131,7 @@ def render_session(round: int, view: str) -> tuple[Figure, str]:
         round: 1 to runs.ROUNDS.
         view: "before", "corrections" or "after".
     """
-    one = film.recorded(round)
+    one = assets.recorded(round)
     fig, axes = plt.subplots(1, 2, figsize=(7.6, 4.0))
     _picture(axes[0], one["image"], "what is there")
     _outlines(axes[0], one["truth"])
@@ -148,7 +147,7 @@ def render_session(round: int, view: str) -> tuple[Figure, str]:
         _outlines(axes[1], one[view] > 255 * MEANT)
     handles = [plt.Line2D([], [], color=colour, label=name) for colour, name in zip(COLOURS, NAMES, strict=True)]
     fig.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-    scores = film.shipped("drgnet")["session.scores"]
+    scores = assets.shipped("drgnet")["session.scores"]
     clicks, pixels = one["effort"].tolist()
     words = f"Round {round}, {view}: {clicks} corrections of {pixels} pixels in the whole picture"
     return (
@@ -189,12 +188,12 @@ def render_camera(camera: float, way: str) -> tuple[Figure, str]:
     """The dial of cameras.
 
     Args:
-        camera: of film.DIAL.
+        camera: of assets.DIAL.
         way: of WAYS.
     """
-    at, line = film.DIAL.index(camera), list(WAYS).index(way)
-    one = fundi(runs.SETS["other test"][0] + 100_000 * (film.SEED + 1), 1, camera=camera)[0]
-    precision, bits = film.shipped("drgnet")["dial.precision"], film.shipped("drgnet")["dial.entropy"]
+    at, line = assets.DIAL.index(camera), list(WAYS).index(way)
+    one = fundi(runs.SETS["other test"][0] + 100_000 * (assets.SEED + 1), 1, camera=camera)[0]
+    precision, bits = assets.shipped("drgnet")["dial.precision"], assets.shipped("drgnet")["dial.entropy"]
     fig, axes = plt.subplots(1, 3, figsize=(8.6, 2.9))
     _picture(axes[0], _halved(one), "the picture")
     axes[1].imshow(bits[line, at].numpy(), cmap="inferno", vmin=0, vmax=255)
@@ -202,7 +201,7 @@ def render_camera(camera: float, way: str) -> tuple[Figure, str]:
     bare(axes[1])
     for number, name in enumerate(WAYS):
         axes[2].plot(
-            film.DIAL, precision[number], color=PALETTE[number], linewidth=2.2 if number == line else 0.8, label=name
+            assets.DIAL, precision[number], color=PALETTE[number], linewidth=2.2 if number == line else 0.8, label=name
         )
     axes[2].axvline(camera, color=FAINT, linewidth=1)
     axes[2].set_xlabel("from camera A to B")

@@ -89,7 +89,7 @@ def main() -> None:
 
 
 @shared
-def film() -> dict[str, Tensor]:
+def recorded() -> dict[str, Tensor]:
     """All that is stored: "<split>/<epochs>/weights" (R, N), "…/validation" (R, N, N), "…/<strategy>/score" (R,),
     "keep <share>", "masked" and "sum" (3, 32, 32) uint8 with "…/psnr"."""
     return shipped("fedboost_film")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from firsthand.data.readers.words import PRINT, SIGN, word_images
 from firsthand.fedboost.lab import by_client
-from firsthand.fedboost.lab.assets import EPOCHS, KEEPS, ROUNDS, SPLITS, film
+from firsthand.fedboost.lab.assets import EPOCHS, KEEPS, ROUNDS, SPLITS, recorded
 from firsthand.fedboost.lab.runs import LAST
 from firsthand.fedboost.weights import boosting_weights
 from firsthand.grnn.victims import face_batch
@@ -144,7 +144,7 @@ def render_round(number: int, split: str, local_epochs: int) -> tuple[Figure, st
         local_epochs: of EPOCHS.
     """
     key = next(name for name, words in SPLIT_WORDS.items() if words == split)
-    stored = film()
+    stored = recorded()
     weights = stored[f"{key}/{local_epochs}/weights"].numpy()
     validation = stored[f"{key}/{local_epochs}/validation"].numpy()[number - 1]
     rounds = np.arange(1, ROUNDS + 1)
@@ -214,7 +214,7 @@ def render_reader(observer: str, protection: str, keep: float) -> tuple[Figure, 
         keep: of KEEPS, a client's own share of its mixture.
     """
     name, why = view(observer, protection, keep)
-    stored = film()
+    stored = recorded()
     fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.9))
     upload = {"nothing": "keep 1", "pairwise masks": "masked"}.get(protection)
     if upload is None:

@@ -19,8 +19,7 @@ from firsthand.ghost.bits import (
 )
 from firsthand.ghost.detector import Detector, conv_macs, convolutions
 from firsthand.ghost.evaluation import Detections
-from firsthand.ghost.lab import assets as film
-from firsthand.ghost.lab import runs
+from firsthand.ghost.lab import assets, runs
 from firsthand.ghost.lab.assets import shipped_student, shipped_teacher
 from firsthand.ghost.quantizers import FULL, LSQ, quantize_model, quantize_weight
 from firsthand.ghost.training import Pictures, mean_precision, measure_batch_norm
@@ -70,7 +69,7 @@ def _found(model: Detector, one: Scene, least: float = 0.3) -> Detections:
 
 def draw_detections(number: int) -> Figure:
     """A test scene: what is there, and what teacher and student find."""
-    one = scene(1_000_000 * (film.SEED + 1) + 500_000 + number, size=runs.SIZE)
+    one = scene(1_000_000 * (assets.SEED + 1) + 500_000 + number, size=runs.SIZE)
     fig, axes = plt.subplots(1, 3, figsize=(10.5, 3.9))
     for ax, words in zip(axes, ("what is there", "full precision", f"{runs.FEW} bits, taught"), strict=True):
         _show(ax, one)
@@ -87,9 +86,9 @@ def draw_detections(number: int) -> Figure:
 def draw_strengths() -> Figure:
     """Precision of students of FEW bits against the weight of their lessons, a line a seed."""
     fig, ax = plt.subplots(figsize=SINGLE)
-    for seed, colour, values in zip(film.STRENGTH_SEEDS, PALETTE, film.taught().numpy(), strict=False):
+    for seed, colour, values in zip(assets.STRENGTH_SEEDS, PALETTE, assets.taught().numpy(), strict=False):
         ax.plot(range(len(values)), values, marker="o", color=colour, label=f"seed {seed}")
-    ax.set_xticks(range(len(film.STRENGTHS)), [f"{share:g}" for share in film.STRENGTHS])
+    ax.set_xticks(range(len(assets.STRENGTHS)), [f"{share:g}" for share in assets.STRENGTHS])
     ax.set_xlabel("weight of all lessons, as a share of the evidence's")
     ax.set_ylabel("precision (%)")
     ax.legend()
@@ -99,12 +98,12 @@ def draw_strengths() -> Figure:
 @shared
 def shipped_scenes() -> Pictures:
     """Some test scenes of the shipped networks' seed."""
-    return runs.pictures("test", film.SEED, count=SAMPLE)
+    return runs.pictures("test", assets.SEED, count=SAMPLE)
 
 
 def rounded_precision(teacher: Detector, scenes: Pictures, bits: int, own_ranges: bool) -> float:
     """Precision (per cent) right after rounding, batch norm measured anew on the same scenes' pixels."""
-    model = quantize_model(teacher, bits, limits=film.shipped_ranges() if own_ranges else None)
+    model = quantize_model(teacher, bits, limits=assets.shipped_ranges() if own_ranges else None)
     measure_batch_norm(model, scenes, batches=2, batch=24)
     assert isinstance(model, Detector)
     return mean_precision(model, scenes)
@@ -151,7 +150,7 @@ def _measured(weights: str) -> tuple[Detector, dict[str, list[float]]]:
     """A detector and the k-means errors of its layers, "trained" or "fresh"."""
     model = shipped_teacher()
     if weights == "fresh":
-        model = runs.new_detector(film.SEED, runs.pictures("train", film.SEED))
+        model = runs.new_detector(assets.SEED, runs.pictures("train", assets.SEED))
     return model, kmeans_errors(model)
 
 
@@ -169,7 +168,7 @@ def render_bits(threshold: float, weights: str) -> tuple[Figure, str]:
     """The bit allocator: bits of every layer, and size and precision right after rounding.
 
     Args:
-        threshold: T, of film.THRESHOLDS.
+        threshold: T, of assets.THRESHOLDS.
         weights: "trained" or "fresh": whose deviations decide.
     """
     found, formula, sides = _allocated(threshold, weights)
@@ -181,7 +180,7 @@ def render_bits(threshold: float, weights: str) -> tuple[Figure, str]:
     axes[0].set_xlabel("layer (yellow: large maps)")
     axes[0].set_ylabel("bits")
     axes[0].legend(loc="upper right")
-    size, precision = _fronts(axes[1], weights, film.THRESHOLDS.index(threshold))
+    size, precision = _fronts(axes[1], weights, assets.THRESHOLDS.index(threshold))
     same, near = (np.mean(np.abs(np.array(found) - np.array(formula)) <= gap) for gap in (0, 1))
     plain = 1000 * model_size_mb(shipped_teacher(), FULL)
     words = f"T = {threshold:g}, {weights} weights: {np.mean(found):.1f} bits on average, {size:.0f} kB of {plain:.0f}"
@@ -191,7 +190,7 @@ def render_bits(threshold: float, weights: str) -> tuple[Figure, str]:
 
 def _fronts(ax: plt.Axes, weights: str, at: int) -> tuple[float, float]:
     """Precision against size for uniform bits and for hybrid ones; the chosen point, which it returns, is marked."""
-    points = film.front()
+    points = assets.front()
     for colour, name, words in ((FAINT, "uniform", "all alike"), (PALETTE[0], weights, "hybrid")):
         ax.plot(*points[name].T.numpy(), marker="o", color=colour, label=words)
     size, precision = points[weights][at].tolist()
@@ -206,10 +205,10 @@ def render_switches(gate: str, moment: int) -> tuple[Figure, str]:
     """The switchboard: share of open switches by layer.
 
     Args:
-        gate: of film.SHOWN.
+        gate: of assets.SHOWN.
         moment: per cent of the training.
     """
-    opened = film.opened(gate).numpy()
+    opened = assets.opened(gate).numpy()
     at = max(1, round(moment / 100 * len(opened)))
     window = opened[max(0, at - 10) : at]
     fig, ax = plt.subplots(figsize=(7.6, 3.2))

@@ -13,8 +13,7 @@ from torch import Tensor
 from firsthand.data.drawn.directions import gaze_rotation
 from firsthand.data.drawn.heads import EYE_Y, EYE_Z, FOCAL, Heads, rays, redrawn
 from firsthand.kit.page.style import PALETTE, bare
-from firsthand.nerfgaze.lab import assets as film
-from firsthand.nerfgaze.lab import live
+from firsthand.nerfgaze.lab import assets, live
 from firsthand.nerfgaze.model import SAMPLES, Codes
 from firsthand.nerfgaze.rendering import between_shells, compose, render_weights
 
@@ -28,7 +27,7 @@ VIEWS = (((0.0, 0.4), (0.0, -0.3)), ((0.0, 0.0), (0.0, 0.0)), ((0.2, -0.4), (0.0
 WAYS = (((0, -0.45), (0, 0.3)), ((0.2, 0.45), (0.1, 0)), ((-0.35, 0), (0, -0.3)), ((0.3, -0.3), (-0.15, 0.2)))
 SPOTS = {"an eye": (0.0, 0.0), "the lid above it": (0.0, -10.0), "the corner": (-13.5, 0.0), "the cheek": (0.0, 40.0)}
 WHOSE = dict(
-    zip(("the source alone", "it in any light", "that and renders", "true pictures"), film.LESSONS, strict=True)
+    zip(("the source alone", "it in any light", "that and renders", "true pictures"), assets.LESSONS, strict=True)
 )
 
 
@@ -55,7 +54,7 @@ def _made(codes: Codes, gaze: Tensor, pose: Tensor) -> Tensor:
 
 def _truth(person: int, picture: int) -> Heads:
     """What the codes of a person in the light of a picture were learned from: one row."""
-    data = film.shipped_pictures()
+    data = assets.shipped_pictures()
     one, other = data.pick([person]), data.pick([picture])
     return replace(one, light=other.light, expression=other.expression, images=torch.zeros(1, 3, FINE, FINE))
 
@@ -65,7 +64,7 @@ def draw_hero() -> Figure:
     fig, axes = plt.subplots(len(PEOPLE), 4, figsize=(7.6, 7.6))
     for line, person in zip(axes, PEOPLE, strict=True):
         for ax, (gaze, pose) in zip(line, WAYS, strict=True):
-            codes = film.codes_of(person, person)
+            codes = assets.codes_of(person, person)
             looking, turned = (torch.tensor([a], dtype=torch.float32) for a in (gaze, pose))
             _picture(ax, _made(codes, looking, turned)[0])
             _arrows(ax, looking[0], turned[0], float(codes.between[0]), FINE)
@@ -93,7 +92,7 @@ def render_redirected(gaze_yaw: float, gaze_pitch: float, head_yaw: float) -> tu
         gaze_yaw: of YAWS. gaze_pitch: of PITCHES. head_yaw: of HEADS; radians.
     """
     gaze, pose = torch.tensor([[gaze_pitch, gaze_yaw]]), torch.tensor([[0.0, head_yaw]])
-    codes = film.codes_of(PERSON, PICTURE)
+    codes = assets.codes_of(PERSON, PICTURE)
     true = redrawn(_truth(PERSON, PICTURE), gaze=gaze, pose=pose).images
     made = _made(codes, gaze, pose)
     fig, axes = plt.subplots(1, 2, figsize=(4.6, 2.6))
@@ -113,7 +112,7 @@ def render_mixed(person: str, mixed_with_another: float, light_of_picture: int) 
         person: "A to B" or "C to D". mixed_with_another: of MIXED. light_of_picture: of LIGHTS.
     """
     first = PEOPLE["ABCD".index(person[0])], PEOPLE["ABCD".index(person[-1])]
-    one, other = (film.codes_of(p, light_of_picture) for p in first)
+    one, other = (assets.codes_of(p, light_of_picture) for p in first)
     codes = replace(
         one, identity=torch.lerp(one.identity, other.identity, mixed_with_another),
         between=torch.lerp(one.between, other.between, mixed_with_another),
@@ -133,7 +132,7 @@ def along_a_ray(spot: str, gaze_yaw: float) -> dict[str, Tensor]:
     """Depth in mm beyond the first sample, densities per cm of face and eye, what is left, and weights, (SAMPLES,); and
     the colour (3,) of one ray into the left eye's surroundings."""
     model, pose = live.shipped_model(), torch.zeros(1, 2)
-    codes = replace(film.codes_of(PERSON, PICTURE), gaze=torch.tensor([[0.0, gaze_yaw]]))
+    codes = replace(assets.codes_of(PERSON, PICTURE), gaze=torch.tensor([[0.0, gaze_yaw]]))
     right, down = SPOTS[spot]
     place = torch.tensor([-float(codes.between[0]) / 2 + right, EYE_Y + down, 0.0])
     origin, _ = rays(pose, 1)
@@ -183,12 +182,12 @@ def render_map(learned_from: str) -> tuple[Figure, str]:
     Args:
         learned_from: of WHOSE.
     """
-    maps = film.shipped("nerfgaze")["maps"]
+    maps = assets.shipped("nerfgaze")["maps"]
     values = maps[list(WHOSE).index(learned_from)].numpy()
     fig, ax = plt.subplots(figsize=(5.6, 4.4))
     shown = ax.imshow(values, cmap="magma", vmin=0, vmax=float(maps.max()), origin="lower", aspect="auto")
-    ax.set_xticks(range(len(film.GAZE_YAWS)), [f"{x:g}" for x in film.GAZE_YAWS])
-    ax.set_yticks(range(len(film.HEAD_YAWS)), [f"{x:g}" for x in film.HEAD_YAWS])
+    ax.set_xticks(range(len(assets.GAZE_YAWS)), [f"{x:g}" for x in assets.GAZE_YAWS])
+    ax.set_yticks(range(len(assets.HEAD_YAWS)), [f"{x:g}" for x in assets.HEAD_YAWS])
     ax.set_xlabel("yaw of the gaze (radians)")
     ax.set_ylabel("yaw of the head (radians)")
     fig.colorbar(shown, label="error (degrees)")
