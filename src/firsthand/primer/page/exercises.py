@@ -1,4 +1,4 @@
-"""The judges of the self-check."""
+"""The checkers of the self-check."""
 
 from __future__ import annotations
 
