@@ -78,7 +78,7 @@ def test_separate_processes_give_the_same_and_survive_a_death(tmp_path):
     from firsthand.fedboost.lab.processes import federate_digits
     from firsthand.fedboost.lab.runs import digit_clients
 
-    state, events = federate_digits(tmp_path / "run", clients=2, rounds=2, dies=1, timeout=60)
+    state, events = federate_digits(tmp_path / "run", clients=2, rounds=2, dies=1, timeout=90, limit=1800)
 
     def lose(number, client, fit):
         if number == 1 and client.name == "client 1":

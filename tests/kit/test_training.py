@@ -51,15 +51,14 @@ def _launch(file, pause):
 @pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
-    assert _launch(whole, 0).wait(120) == 0
+    assert _launch(whole, 0).wait(1200) == 0
     process = _launch(cut, 0.05)
-    deadline = time.monotonic() + 60
-    while not cut.is_file() and time.monotonic() < deadline:
+    while not cut.is_file() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert 0 < len(load_tensors(cut)[1]["losses"]) < 60
-    assert _launch(cut, 0).wait(120) == 0
+    assert _launch(cut, 0).wait(1200) == 0
     first, second = load_tensors(whole), load_tensors(cut)
     assert first[1] == second[1]
     assert first[0].keys() == second[0].keys()

@@ -22,7 +22,7 @@ def _losses(what: str, port: int | None, folder: Path) -> list[dict[str, list[fl
     together = [] if port is None else [[*LAUNCH, "--master_port", str(port)]]
     for launch in ([], *together):
         command = [sys.executable, *launch, str(SCRIPT), what, str(folder)]
-        done = subprocess.run(command, check=False, env=environment, timeout=300, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, env=environment, timeout=1200, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
     return [json.loads((folder / f"{number}.json").read_text()) for number in range(1, 2 + len(together))]
 

@@ -38,7 +38,7 @@ sys.exit(cli.main(["list"]))
 
 def _grow(folder: Path, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", GROWING, str(folder)], check=False, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-c", GROWING, str(folder)], check=False, capture_output=True, text=True, timeout=600,
         env={**os.environ, "OMP_NUM_THREADS": "1"}, **options,
     )  # type: ignore[call-overload]  # fmt: skip
 
@@ -85,7 +85,7 @@ def test_the_second_run_in_a_folder_is_refused_while_the_first_lives(tmp_path, m
     folder = tmp_path / "run"
     holder = subprocess.Popen(
         [sys.executable, "-c", "import sys, time; from pathlib import Path; from firsthand.kit.lab.sweep import alone\n"
-         "with alone(Path(sys.argv[1]), 'no'):\n print('held', flush=True); time.sleep(60)", str(folder)],
+         "with alone(Path(sys.argv[1]), 'no'):\n print('held', flush=True); time.sleep(600)", str(folder)],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert holder.stdout is not None
@@ -145,7 +145,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=600)
     assert process.returncode == 130
     assert error.splitlines()[-1] == "Stopped; the same command goes on where it was."
     assert "Traceback" not in error

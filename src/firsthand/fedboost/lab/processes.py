@@ -23,7 +23,7 @@ import numpy as np
 
 from firsthand.errors import UserError
 
-PATIENCE = 60.0  # seconds for all parties to start
+PATIENCE = 600.0  # seconds for processes to start, on a busy machine too
 APP = '''"""A federation on scikit-learn's digits."""
 from pathlib import Path
 
@@ -163,7 +163,7 @@ def _commands(path: str, link: int, clients: int, dies: int | None) -> tuple[str
 
 def federate_digits(
     folder: Path, *, strategy: str = "fedboosting", split: str = "iid", clients: int = 2, rounds: int = 2,
-    epochs: int = 1, seed: int = 0, timeout: float = 60.0, dies: int | None = None, limit: float = 300.0,
+    epochs: int = 1, seed: int = 0, timeout: float = 60.0, dies: int | None = None, limit: float = 1200.0,
 ) -> tuple[np.ndarray, list[str]]:  # fmt: skip
     """Run a federation on digits with every party in its own process.
 
