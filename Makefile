@@ -9,7 +9,17 @@ BIN := $(VENV)/bin
 UV ?= $(shell command -v uv 2>/dev/null)
 INSTALL = $(if $(UV),$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 # A lock file is complete, so nothing that it does not name is asked for: torch wants two packages that it leaves out.
-locked = $(INSTALL) --no-deps --require-hashes -r $(1)
+define locked
+$(INSTALL) --no-deps --require-hashes -r $(1)
+endef
+# make TORCH_INDEX=https://download.pytorch.org/whl/cpu book   torch from there, unhashed; nothing for CUDA; the rest as locked
+ifdef TORCH_INDEX
+define locked
+$(INSTALL) --no-deps --index-url $(TORCH_INDEX) $$(grep -oE '^torch(vision)?==[^ ]+' $(1))
+awk '/^[a-z]/ { keep = !/^(torch(vision)?==|cuda-|nvidia-)/ } keep' $(1) > $(VENV)/rest.txt
+$(INSTALL) --no-deps --require-hashes -r $(VENV)/rest.txt
+endef
+endif
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: book site test check torture gpu bench pdf offline links lab execute lock clean
