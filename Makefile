@@ -5,6 +5,21 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# uv installs where the machine has one, else pip: the same files, held to the same hashes. `make UV= book` takes pip.
+UV ?= $(shell command -v uv 2>/dev/null)
+INSTALL = $(if $(UV),$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
+# A lock file is complete, so nothing that it does not name is asked for: torch wants two packages that it leaves out.
+define locked
+$(INSTALL) --no-deps --require-hashes -r $(1)
+endef
+# make TORCH_INDEX=https://download.pytorch.org/whl/cpu book   torch from there, unhashed; nothing for CUDA; the rest as locked
+ifdef TORCH_INDEX
+define locked
+$(INSTALL) --no-deps --index-url $(TORCH_INDEX) $$(grep -oE '^torch(vision)?==[^ ]+' $(1))
+awk '/^[a-z]/ { keep = !/^(torch(vision)?==|cuda-|nvidia-)/ } keep' $(1) > $(VENV)/rest.txt
+$(INSTALL) --no-deps --require-hashes -r $(VENV)/rest.txt
+endef
+endif
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: book site test check torture gpu bench pdf offline links lab execute text notebooks lock clean
@@ -20,12 +35,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.book: requirements.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(call locked,requirements.txt)
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.test: requirements-test.txt $(VENV)/.book
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
+	$(call locked,requirements-test.txt)
 	@touch $@
 
 site: $(VENV)/.book

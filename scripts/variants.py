@@ -46,7 +46,7 @@ def environment(name: str) -> Path | None:
     if name == "newest":
         subprocess.run([*pip, "--upgrade", "--upgrade-strategy", "eager", "--editable", EXTRAS], cwd=ROOT, check=True)
     else:
-        subprocess.run([*pip, "--require-hashes", "-r", "requirements-test.txt"], cwd=ROOT, check=True)
+        subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", "requirements-test.txt"], cwd=ROOT, check=True)
         subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--editable", "."], cwd=ROOT, check=True)
     return python
 
