@@ -126,10 +126,10 @@ def _plant(tree: dict[str, Any], name: str, value: Any) -> None:
 def _unknown(name: str, names: list[str]) -> str:
     last = {known: known.rpartition(".")[2] for known in names}
     given = name.rpartition(".")[2]
-    near = [known for known in names if last[known] == given]
-    near += get_close_matches(name, names, n=3)
+    near = get_close_matches(name, names, n=3, cutoff=0.8)
+    near += [known for known in names if last[known] == given]
     near += [known for known in names if last[known] in get_close_matches(given, set(last.values()), n=1)]
-    first = list(dict.fromkeys(near))[:4] or [known for known in names if "." not in known]
+    first = list(dict.fromkeys(near))[:6] or [known for known in names if "." not in known]
     return f"Unknown setting {_brief(name)}: {'the nearest are' if near else 'there are'} {', '.join(first)}."
 
 
@@ -172,7 +172,8 @@ def _value(kind: Any, given: Any, path: str) -> Any:
         if group is None:
             raise UserError(f"{path} must be {_words(kind)}; got {_brief(given)}.") from None
         each = ", ".join(f"{path}.{inner}" for inner in _annotations(group))
-        raise UserError(f"{path} is a group; set what is in it: {each}.") from None
+        off = " (or all of it to none)" if types.NoneType in typing.get_args(kind) else ""
+        raise UserError(f"{path} is a group; set what is in it{off}: {each}.") from None
 
 
 def _read(kind: Any, given: Any) -> Any:
@@ -262,7 +263,7 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
 }  # fmt: skip
 _WORDS: dict[Any, tuple[str, str]] = {
     types.NoneType: ("none", "none"), bool: ("true or false", "true or false"), str: ("text", "words"),
-    int: ("a whole number", "whole numbers"), float: ("a number", "numbers"),
+    int: ("a whole number below 2^63", "whole numbers below 2^63"), float: ("a finite number", "finite numbers"),
 }  # fmt: skip
 
 
