@@ -168,7 +168,7 @@ def test_a_damaged_notebook_is_named(kind, command, tmp_path, monkeypatch, capsy
     spoiled.write_bytes(content.get(kind, whole.replace(b'"cell_type"', b'"cel_type"')))
     monkeypatch.setattr(notebooks, "notebook_path", lambda key: spoiled)
     if command[0] == "run":
-        monkeypatch.setattr("firsthand.cli.notebook_path", lambda key: spoiled)
+        monkeypatch.setattr("firsthand.cli.run.notebook_path", lambda key: spoiled)
     assert main([word.format(tmp_path) for word in command]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith("01_hcvi.ipynb is no notebook: ")

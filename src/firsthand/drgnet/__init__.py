@@ -20,6 +20,7 @@ from firsthand.drgnet.interaction import Update, interact
 from firsthand.drgnet.losses import self_information
 from firsthand.drgnet.network import Grader, UNet, gated_attention
 from firsthand.drgnet.system import DRGNet, Retinas
+from firsthand.drgnet.training import Recipe, Terms
 from firsthand.kit.lazy import from_lab
 
 __all__ = [
@@ -31,7 +32,9 @@ __all__ = [
     "Expert",
     "Grader",
     "Journal",
+    "Recipe",
     "Retinas",
+    "Terms",
     "UNet",
     "Update",
     "gated_attention",

@@ -5,6 +5,7 @@ This package knows no chapter.
 
 from firsthand.kit.lab.claims import Claim, Curve, NotTested, Verdict, verdict
 from firsthand.kit.lab.results import Result
+from firsthand.kit.lab.settings import changed_settings, with_settings
 from firsthand.kit.page.exercises import Exercise, Feedback, check
 from firsthand.kit.page.explore import explore
 from firsthand.kit.page.pages import card, evidence_table, expected_band, inside_band, row, say, show_source
@@ -20,6 +21,7 @@ __all__ = [
     "Result",
     "Verdict",
     "card",
+    "changed_settings",
     "check",
     "evidence_table",
     "expected_band",
@@ -31,4 +33,5 @@ __all__ = [
     "show_source",
     "use_style",
     "verdict",
+    "with_settings",
 ]

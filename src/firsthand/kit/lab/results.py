@@ -45,3 +45,17 @@ def _plain(value: object) -> object:
     if isinstance(value, (float, np.floating)):
         return float(value) if np.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value
+
+
+def to_json(result: Result, settings: dict[str, object]) -> str:
+    """A result's JSON, with the settings in which the run differed from its preset; without any, as `Result.to_json`.
+
+    Args:
+        result: of the run.
+        settings: as `changed_settings` gives them.
+    """
+    if not settings:
+        return result.to_json()
+    content = json.loads(result.to_json())
+    first = {name: content.pop(name) for name in ("chapter", "preset", "seed")}
+    return json.dumps({**first, "settings": settings, **content}, indent=1, allow_nan=False) + "\n"
