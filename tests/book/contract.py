@@ -75,8 +75,10 @@ def parameters(notebook: Notebook, key: str) -> Iterator[str]:
     names = set()
     if len(cells) == 1:
         names = {t.id for n in ast.parse(text(cells[0])).body if isinstance(n, ast.Assign) for t in n.targets}  # type: ignore[attr-defined]
-    if not {"preset", "seed", "device"} <= names:
-        yield "no parameters cell with preset, seed and device"
+    if not {"preset", "seed", "device", "settings"} <= names:
+        yield "no parameters cell with preset, seed, device and settings"
+    if not any("with_settings(book.PRESETS[preset]" in text(cell) for cell in code_cells(notebook)):
+        yield "settings change no run"
 
 
 def lengths(notebook: Notebook, key: str) -> Iterator[str]:

@@ -110,7 +110,10 @@ SPOILED = {
     "headings": _swap_headings,
     "executed: not": lambda n: code_cells(n)[5].update(execution_count=99),
     "executed: a stored error": _error,
-    "parameters": _retag("parameters", "other"),
+    "parameters: no": _retag("parameters", "other"),
+    "parameters: settings": lambda n: [
+        c.update(source=[text(c).replace("with_settings(", "(")]) for c in code_cells(n)
+    ],
     "lengths: a cell of 31": _long_cell,
     "lengths: 0 words": lambda n: [c.update(source=[]) for c in n["cells"] if c["cell_type"] == "markdown"],
     "figures: a figure without": _strip_alt,
