@@ -114,8 +114,6 @@ SPOILED = {
     "parameters: settings": lambda n: [
         c.update(source=[text(c).replace("with_settings(", "(")]) for c in code_cells(n)
     ],
-        c.update(source=[text(c).replace("with_settings(", "(")]) for c in code_cells(n)
-    ],
     "lengths: a cell of 31": _long_cell,
     "lengths: 0 words": lambda n: [c.update(source=[]) for c in n["cells"] if c["cell_type"] == "markdown"],
     "figures: a figure without": _strip_alt,
