@@ -149,7 +149,7 @@ def test_what_was_changed_is_stored_with_the_result():
 # ---------------------------------------------------------------------------------------------- every chapter
 
 #: Where a text must be one of a few.
-CHOICES = {("dgfont", "recipe.mode"): ["none", "font"]}
+CHOICES = {("dgfont", "recipe.mode"): ["none", "font"], ("dgfont", "recipe.optimizer"): ["adam", "rmsprop"]}
 
 
 def _others(kind: Any, now: Any, choices: list[str]) -> list[str]:

@@ -62,6 +62,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.mode not in losses.STYLE:
             raise ValueError(f"Unknown mode {self.mode!r}: choose one of {', '.join(losses.STYLE)}.")
+        if self.optimizer not in ("adam", "rmsprop"):
+            raise ValueError(f"Unknown optimizer {self.optimizer!r}: choose adam or rmsprop.")
         if not 0 <= self.warmup <= self.steps:
             raise ValueError(f"warmup must lie between 0 and steps; got {self.warmup} of {self.steps}.")
 

@@ -143,8 +143,10 @@ def accelerator_for(device: str | torch.device = "auto", precision: str = "auto"
         precision: "fp32", "bf16", or "auto" = bf16 on CUDA, else fp32.
 
     Raises:
-        UserError: the launcher promised other processes than Accelerate found.
+        UserError: an unknown precision, or the launcher promised other processes than Accelerate found.
     """
+    if precision not in ("auto", "fp32", "bf16"):
+        raise UserError(f"Unknown precision {precision!r}: choose auto, fp32 or bf16.")
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
