@@ -201,7 +201,7 @@ def test_names_and_numbers_out_of_all_measure_are_refused(tmp_path: Path) -> Non
     with pytest.raises(UserError, match="cameraMatrix of p00 is no camera's matrix"):
         read_mpii(tmp_path, "p00", mpii_faces(tmp_path, "p00"), size=32)
     words = [(tmp_path / ("w" * 5000), "WORD")]
-    with pytest.raises(UserError, match=r"the first reason: w{80}: damaged"):
+    with pytest.raises(UserError, match=r"the first reason: w{80}: it cannot be read "):
         load_words(words)
 
 

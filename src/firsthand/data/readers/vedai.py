@@ -22,8 +22,8 @@ from firsthand.data.drawn.vehicles import CLASSES
 from firsthand.data.readers.files import UNREADABLE, picture, why_not
 from firsthand.errors import UserError
 
-#: VEDAI's class number: ours. Motorcycles (7), buses (8), planes (31), and small vehicles of no other name (201)
-#: are left out; the released conversion of labels lets motorcycles through as vans.
+#: VEDAI's class number: ours. Motorcycles (7), buses (8), planes (31), and small land vehicles (201) are left
+#: out; the released conversion of labels lets motorcycles through as vans.
 CLASS_NUMBERS = {1: "car", 2: "truck", 4: "tractor", 5: "camping", 9: "van", 10: "other", 11: "pickup", 23: "boat"}
 LEFT_OUT = (7, 8, 31, 201)
 
