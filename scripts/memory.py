@@ -117,8 +117,10 @@ def presets(folder: Path) -> dict[str, tuple[str, Callable[[Any], Any], int]]:
     """For each chapter: the loop to replace, how its preset shrinks to FEW images, and images of the real batch."""
     from firsthand.data.drawn.aerial import CLASSES, scene
     from firsthand.data.drawn.fundus import fundus
-    from firsthand.data.readers.retinas import write_fgadr
-    from firsthand.data.readers.vedai import write_vedai
+
+    sys.path.insert(0, str(TARGET.parents[1]))
+    from tests.writers.retinas import write_fgadr
+    from tests.writers.vedai import write_vedai
 
     pictures = str(imagenet(folder / "imagenet"))
     write_vedai(folder / "vedai", [scene(k, size=512, classes=CLASSES) for k in range(8)], CLASSES)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from firsthand.convnextv2 import PRESETS, Config, build, classifier_from, layer_scales, run
+from firsthand.convnextv2.lab import pipeline
 from firsthand.convnextv2.lab.imagenet import TUNING
 from firsthand.convnextv2.lab.pipeline import new_autoencoder, pretrained_classifier, schedule, with_data
-from firsthand.data.readers.imagenet import Mixed
-from firsthand.data.readers.images import FolderBatches, InMemory, fashion_mnist, photo
+from firsthand.data.readers.imagenet import Mixed, validation_accuracy, validation_files
+from firsthand.data.readers.images import FolderBatches, ImageFiles, InMemory, fashion_mnist, photo
 from firsthand.errors import UserError
 from firsthand.kit.train.large import accumulation
 from firsthand.kit.train.loop import Cosine, Share, parameter_groups, save_tensors
@@ -164,6 +167,93 @@ def test_bad_folders_are_named(tiny_imagenet, tmp_path):
     batches = FolderBatches(tiny_imagenet / "train", _Noise(), batch=16, workers=0)
     with pytest.raises(UserError, match=r"The image n01440764_0.JPEG cannot be read"):
         batches(Share(0, 0, 1, 0))
+
+
+def test_a_damaged_image_is_one_sentence_from_a_worker_too(tiny_imagenet):
+    broken = tiny_imagenet / "train" / "n01443537" / "n01443537_3.JPEG"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    for workers in (0, 2):
+        batches = FolderBatches(tiny_imagenet / "train", _Noise(), batch=16, workers=workers)
+        with pytest.raises(UserError) as raised:
+            batches(Share(0, 0, 1, 0))
+        assert str(raised.value).startswith("The image n01443537_3.JPEG cannot be read: it is damaged (")
+        assert "\n" not in str(raised.value)
+
+
+def test_images_are_those_of_torchvision_without_hidden_ones(tiny_imagenet):
+    from torchvision.datasets import ImageFolder
+
+    train = tiny_imagenet / "train"
+    deeper = train / "n01440764" / "more"
+    deeper.mkdir()
+    (train / "n01440764" / "n01440764_5.JPEG").rename(deeper / "a.JpG")
+    wanted = ImageFolder(str(train))
+    for hidden in (".ipynb_checkpoints/a.JPEG", "n01440764/.ipynb_checkpoints/a-checkpoint.JPEG", "n01443537/._a.JPEG"):
+        (train / hidden).parent.mkdir(exist_ok=True)
+        (train / hidden).write_bytes(b"no picture")
+    (train / ".empty").mkdir()
+    files = ImageFiles(train)
+    assert files.classes == wanted.classes == ["n01440764", "n01443537"]
+    assert files.samples == wanted.samples
+    assert all(np.array_equal(np.asarray(files[i][0]), np.asarray(wanted[i][0])) for i in range(len(wanted)))
+
+
+def test_a_class_without_images_is_named(tiny_imagenet):
+    (tiny_imagenet / "train" / "n02").mkdir()
+    (tiny_imagenet / "train" / "n02" / "readme.txt").touch()
+    with pytest.raises(UserError, match=r"train/n02 holds no image; a folder is a class, so remove it or fill it"):
+        FolderBatches(tiny_imagenet / "train", _Noise(), batch=2)
+
+
+def test_a_grey_picture_of_sixteen_bits_is_no_white_one(tiny_imagenet):
+    grey = np.random.default_rng(1).integers(0, 256, (9, 7), dtype=np.uint8)
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tiny_imagenet / "train" / "n01440764" / "0.png")
+    image, label = ImageFiles(tiny_imagenet / "train")[0]
+    assert label == 0
+    assert np.array_equal(np.asarray(image), np.repeat(grey[..., None], 3, 2))
+
+
+class _Mean(torch.nn.Module):
+    """The class of a picture by its brightness, which is all that tells those of `_levels` apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels = torch.nn.Parameter(torch.tensor([-2.0, 0.0, 2.4]))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return -(images.mean((1, 2, 3))[:, None] - self.levels).abs()
+
+
+def _levels(folder: Path, names: str) -> Path:
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for number in range(2):
+            Image.new("RGB", (40, 40), ({"a": 0, "b": 115, "c": 255}[name],) * 3).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("names", ["abc", "ac", "bc", "c"])
+def test_a_perfect_model_is_perfect_whatever_classes_val_has(tmp_path, names):
+    classes = ImageFiles(_levels(tmp_path / "train", "abc")).classes
+    files = validation_files(_levels(tmp_path / "val", names), classes, workers=0)
+    assert validation_accuracy(_Mean(), files, 32, workers=0) == 1.0
+
+
+def test_what_validation_cannot_use_is_said_before_training(tmp_path, monkeypatch):
+    _levels(tmp_path / "train", "ab"), _levels(tmp_path / "val", "abc")
+    config = _small(with_data(PRESETS["paper-finetune"], str(tmp_path)), steps=1)
+    monkeypatch.setattr(pipeline, "fine_tune", lambda *_, **__: pytest.fail("It was trained."))
+    with pytest.raises(UserError, match=r"^val/c is none of the 2 classes to train on\.$"):
+        run(config, device="cpu", progress=False)
+    shutil.rmtree(tmp_path / "val" / "c")
+    broken = tmp_path / "val" / "b" / "1.png"
+    broken.write_bytes(broken.read_bytes()[:-30])
+    for workers in (0, 2):
+        with pytest.raises(UserError, match=r"^The image 1\.png cannot be read: it is damaged \([^\n]*\)\.$"):
+            run(replace(config, workers=workers), device="cpu", progress=False)
+    shutil.rmtree(tmp_path / "val")
+    with pytest.raises(UserError, match="has no folder 'val'"):
+        run(config, device="cpu", progress=False)
 
 
 def test_mixed_labels_are_distributions(tiny_imagenet):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from firsthand.dmjd import PRESETS, SIZES, run, scaled_lr
+from firsthand.dmjd.lab import pipeline
 from firsthand.dmjd.lab.pipeline import new_model, pretrained_classifier, schedule, with_data
 from firsthand.dmjd.lab.runs import DISJOINT, JOINT, LONG_SINGLE, PIXELS, RELEASED, SINGLE, held_out
 from firsthand.dmjd.lab.runs import new_model as new_run
@@ -82,6 +83,18 @@ def test_the_papers_first_steps_on_a_tiny_folder(tiny_imagenet, tmp_path):
     assert 0 <= tuned.metrics["accuracy"] <= 1
     with pytest.raises(UserError, match="lacks"):
         pretrained_classifier(replace(tuning, size="large"), 0, 2, 0.0)
+
+
+def test_what_validation_cannot_use_is_said_before_training(tiny_imagenet, monkeypatch):
+    broken = tiny_imagenet / "val" / "n01443537" / "n01443537_2.JPEG"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    monkeypatch.setattr(pipeline, "fine_tune", lambda *_, **__: pytest.fail("It was trained."))
+    tuning = replace(with_data(PRESETS["paper-finetune"], str(tiny_imagenet)), workers=0, out=None)
+    with pytest.raises(UserError, match=r"^The image n01443537_2\.JPEG cannot be read: it is damaged"):
+        run(tuning, device="cpu", progress=False)
+    broken.parent.rename(broken.parent.with_name("n09"))
+    with pytest.raises(UserError, match=r"^val/n09 is none of the 2 classes to train on\.$"):
+        run(tuning, device="cpu", progress=False)
 
 
 def test_bad_requests_get_a_sentence(tmp_path):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from firsthand.data.drawn.fundus import fundus
-from firsthand.data.readers.retinas import write_fgadr
 from firsthand.drgnet.lab.pipeline import PRESETS, run, with_data
 from firsthand.errors import UserError
+from tests.writers.retinas import write_fgadr
 
 SMOKE = PRESETS["smoke"]
 

@@ -10,7 +10,6 @@ import torch
 from scipy.stats import spearmanr
 
 from firsthand.data.drawn.aerial import CLASSES, scene
-from firsthand.data.readers.vedai import write_vedai
 from firsthand.errors import UserError
 from firsthand.ghost.bits import layer_sigmas
 from firsthand.ghost.detector import Detector, convolutions
@@ -28,6 +27,7 @@ from firsthand.ghost.training import (
     measure_batch_norm,
     train_detector,
 )
+from tests.writers.vedai import write_vedai
 
 SHORT = Recipe(2, 2e-3, 1, batch=4)
 

@@ -42,6 +42,7 @@ from firsthand.grnn import (
     uniform_init_,
     wasserstein,
 )  # fmt: skip
+from firsthand.grnn.lab import pipeline
 from firsthand.grnn.lab.assets import gallery
 from firsthand.grnn.lab.pipeline import with_data
 from firsthand.grnn.lab.runs import LOCAL_LR, rank_among_faces, sent
@@ -365,7 +366,7 @@ def test_smoke_gives_the_same_result_twice():
     assert {f"{m}/lenet/1/psnr" for m in METHODS} <= first.metrics.keys()
 
 
-def test_the_papers_grid_on_a_tiny_folder(tmp_path):
+def test_the_papers_grid_on_a_tiny_folder(tmp_path, monkeypatch):
     for name in ("ada", "ben", "eve"):
         (tmp_path / name).mkdir()
         for number in range(2):
@@ -382,6 +383,12 @@ def test_the_papers_grid_on_a_tiny_folder(tmp_path):
         with_data(paper, str(tmp_path / "none"))
     with pytest.raises(UserError, match="Unknown victim"):
         run(replace(small, victims=("vgg",)), device="cpu", progress=False)
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    broken = tmp_path / "ben" / "0.png"
+    broken.write_bytes(broken.read_bytes()[:-40])
+    monkeypatch.setattr(pipeline, "attack_many", lambda *_, **__: pytest.fail("An attack began."))
+    with pytest.raises(UserError, match=r"^The image 0\.png cannot be read: it is damaged \([^\n]*\)\.$"):
+        run(with_data(replace(small, batches=(1, 6)), str(tmp_path)), device="cpu", progress=False)
 
 
 def test_the_gallery_is_the_evidences_headline():

@@ -150,3 +150,19 @@ def test_any_finite_data_are_partitioned(X):
     balls = make_balls(X, min_size=1)
     assert (balls.labels >= 0).all()
     assert balls.sizes.sum() == len(np.unique(preprocess(X)[0].numpy(), axis=0))
+
+
+@pytest.mark.parametrize(("top", "dtype"), [(1e308, np.float64), (3e38, np.float32)])
+def test_numbers_whose_differences_overflow_are_refused(top, dtype):
+    X = np.array([[-top, 0], [top, 1], [0, 2]], dtype=dtype)
+    for points in (X, torch.from_numpy(X)):
+        with pytest.raises(ValueError, match=f"X spans more than torch.{np.dtype(dtype).name} can hold in a column"):
+            make_balls(points)
+        with pytest.raises(ValueError, match=f"X spans more than torch.{np.dtype(dtype).name} can square"):
+            make_balls(points / 1e10, scale=None)
+
+
+def test_large_numbers_are_scaled_as_small_ones_are():
+    whole, large = make_balls(LINE), make_balls(LINE * 2.0**900)
+    assert np.array_equal(whole.labels, large.labels)
+    assert np.array_equal(whole.centers, large.centers)

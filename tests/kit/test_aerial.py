@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from firsthand.data.drawn import aerial, vehicles
 from firsthand.data.drawn.aerial import CAMOUFLAGE, CLASSES, scene
-from firsthand.data.readers.vedai import parse_annotation, read_names, read_vedai, write_vedai
+from firsthand.data.readers.vedai import parse_annotation, read_names, read_vedai
 from firsthand.errors import UserError
+from tests.writers.vedai import write_vedai
 
 
 def test_a_seed_is_a_scene():
@@ -88,7 +90,7 @@ def test_missing_unpaired_and_damaged_files_are_named(tmp_path):
     found = read_vedai(tmp_path, names, size=128)
     assert found.names == names[3:]
     assert found.left_out[0] == f"{names[0]}: {names[0]}_ir.png is missing"
-    assert found.left_out[1].startswith(f"{names[1]}: damaged")
+    assert found.left_out[1].startswith(f"{names[1]}: it is damaged")
     assert found.left_out[2] == f"{names[2]}.txt, line 1: 14 numbers are expected; got '1 2 three'"
     with pytest.raises(UserError, match="No picture of VEDAI"):
         read_vedai(tmp_path, names[:1], size=128)
@@ -106,3 +108,27 @@ def test_classes_of_vedai():
     assert boxes[0].tolist() == [5, 0, 15, 8]  # clipped
     with pytest.raises(UserError, match=r"a\.txt, line 1: unknown class 99"):
         parse_annotation(line.format(99), "a.txt", 512)
+
+
+@pytest.mark.parametrize("corners", ["-20 -5 -5 -20 5 5 15 15", "5 15 15 5 128 128 140 140", "128 130 130 128 5 5 9 9"])
+def test_a_vehicle_wholly_outside_the_picture_is_left_out(corners):
+    inside = "100 100 0 2 1 0 90 130 130 90 90 90 110 110"
+    boxes, labels = parse_annotation(f"0 0 0 1 1 0 {corners}\n{inside}", "a.txt", 128)
+    assert boxes.tolist() == [[90, 90, 128, 110]]  # of which a part is seen is clipped
+    assert labels.tolist() == [CLASSES.index("truck")]
+
+
+def test_infrared_of_sixteen_bits_is_read_as_of_eight(tmp_path):
+    made, names = _folder(tmp_path)
+    for name, one in zip(names, made, strict=True):
+        sixteen = one.image[3].numpy().astype(np.uint16) * 257
+        Image.fromarray(sixteen).save(tmp_path / "Vehicules128" / f"{name}_ir.png")
+    assert torch.equal(read_vedai(tmp_path, names, size=128).images, torch.stack([one.image for one in made]))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name_or_a_number(tmp_path):
+    _, names = _folder(tmp_path)
+    for file in (tmp_path / "Annotations128").iterdir():
+        file.write_text(file.read_text(), encoding="utf-8-sig")
+    assert read_names(tmp_path, 1, size=128) == names[:3]
+    assert read_vedai(tmp_path, names, size=128).left_out == []

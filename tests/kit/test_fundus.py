@@ -12,6 +12,7 @@ from PIL import Image
 from firsthand.data.drawn import fundus as module
 from firsthand.data.drawn.fundus import Fundus, fundi, fundus
 from firsthand.data.drawn.lesions import HE_LIMIT, KINDS, icdr_grade
+from firsthand.data.readers import retinas
 from firsthand.data.readers.retinas import (
     IDRID_MASKS,
     fgadr,
@@ -19,10 +20,9 @@ from firsthand.data.readers.retinas import (
     idrid_grading,
     idrid_segmentation,
     read_retinas,
-    write_fgadr,
-    write_idrid,
 )
 from firsthand.errors import UserError
+from tests.writers.retinas import write_fgadr, write_idrid
 
 
 @pytest.mark.parametrize(
@@ -196,4 +196,79 @@ def test_labels_must_be_grades(tmp_path: Path, drawn: list[Fundus]) -> None:
         fgadr(tmp_path)
     labels.write_text("0000_1.png,0\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"0001_1\.png has no grade"):
+        fgadr(tmp_path)
+
+
+def _soft(edge: int = 255) -> np.ndarray:
+    """A disc whose edge falls off over several pixels, (64, 64)."""
+    y, x = np.mgrid[:64, :64] - 31.5
+    return np.rint(np.clip((9 - np.hypot(x, y)) / 6, 0, 1) * edge).astype(np.uint8)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "I;16"])
+def test_a_soft_edged_mask_has_one_area_in_every_mode(tmp_path: Path, drawn: list[Fundus], mode: str) -> None:
+    write_idrid(tmp_path, [drawn[3]])
+    soft = Image.fromarray(_soft())
+    whole = {"I;16": Image.fromarray(_soft().astype(np.uint16) * 257), "P": soft.convert("RGB").quantize(64)}
+    file = tmp_path / "A. Segmentation" / "1. Original Images" / "a. Training Set" / "IDRiD_01.jpg"
+    Image.new("RGB", (64, 64)).save(file)
+    masks = tmp_path / "A. Segmentation" / "2. All Segmentation Groundtruths" / "a. Training Set"
+    for kind, place in IDRID_MASKS.items():
+        (masks / place).mkdir(parents=True, exist_ok=True)
+        (masks / place / f"IDRiD_01_{kind}.tif").unlink(missing_ok=True)
+    whole.get(mode, soft.convert(mode) if mode not in whole else soft).save(
+        masks / IDRID_MASKS["EX"] / "IDRiD_01_EX.tif"
+    )
+    _, found, _, _ = read_retinas(idrid_segmentation(tmp_path), 64)
+    wanted = _soft() >= 128
+    assert np.array_equal(found[0, KINDS.index("EX")].numpy(), wanted)
+    assert int(found.sum()) == int(wanted.sum()) < int((_soft() > 0).sum())
+
+
+@pytest.mark.parametrize("level", [1, 76, 255])
+def test_a_mask_of_two_levels_is_the_other_one(level: int) -> None:
+    hard = np.where(_soft() > 0, level, 0).astype(np.uint8)
+    assert np.array_equal(retinas._lesion(hard, "a.tif"), _soft() > 0)
+    assert not retinas._lesion(np.arange(64, dtype=np.uint8).reshape(8, 8) % 6, "a.tif").any()  # noise on black
+
+
+def test_a_mask_of_dark_levels_only_is_left_out_by_name(tmp_path: Path, drawn: list[Fundus]) -> None:
+    write_fgadr(tmp_path, drawn)
+    dim = np.linspace(0, 100, 96 * 96).reshape(96, 96).astype(np.uint8)
+    Image.fromarray(dim).save(tmp_path / "Seg-set" / "HardExudate_Masks" / "0002_1.png")
+    left_out = read_retinas(fgadr(tmp_path), 64)[3]
+    assert left_out == ["0002_1: 0002_1.png should be black and white; its brightest pixel is 100 of 255"]
+
+
+def test_a_mask_of_several_pages_is_left_out_by_name(tmp_path: Path, drawn: list[Fundus]) -> None:
+    write_idrid(tmp_path, drawn)
+    (file,) = (tmp_path / "A. Segmentation").glob("2. */a. */1. */IDRiD_02_MA.tif")
+    page = Image.open(file)
+    page.save(file, save_all=True, append_images=[page.copy()])
+    left_out = read_retinas(idrid_segmentation(tmp_path), 64)[3]
+    assert left_out == ["IDRiD_02: IDRiD_02_MA.tif holds 2 pictures; one a file is read"]
+
+
+def test_endings_in_capitals_are_read_and_hidden_files_are_not(tmp_path: Path, drawn: list[Fundus]) -> None:
+    write_idrid(tmp_path / "a", drawn)
+    write_fgadr(tmp_path / "b", drawn)
+    whole = [read_retinas(read(tmp_path / part), 96) for read, part in ((idrid_segmentation, "a"), (fgadr, "b"))]
+    grades = [one.grade for one in idrid_grading(tmp_path / "a")]
+    for file in [file for file in tmp_path.rglob("*.*") if file.suffix in (".tif", ".jpg", ".png")]:
+        (file.parent / f"._{file.name}").write_bytes(b"of macOS")
+        file.rename(file.with_name(file.name.upper()))
+    again = [read_retinas(read(tmp_path / part), 96) for read, part in ((idrid_segmentation, "a"), (fgadr, "b"))]
+    for first, second in zip(whole, again, strict=True):
+        assert first[1].any()
+        assert torch.equal(first[0], second[0])
+        assert torch.equal(first[1], second[1])
+    assert [one.grade for one in idrid_grading(tmp_path / "a")] == grades
+    assert all(one.image.is_file() for one in idrid_grading(tmp_path / "a"))
+
+
+def test_names_that_differ_in_capitals_alone_are_refused(tmp_path: Path, drawn: list[Fundus]) -> None:
+    write_fgadr(tmp_path, drawn)
+    images = tmp_path / "Seg-set" / "Original_Images"
+    (images / "0001_1.PNG").write_bytes((images / "0001_1.png").read_bytes())
+    with pytest.raises(UserError, match=r"Original_Images has two files named 0001_1\.(png|PNG), but for capitals"):
         fgadr(tmp_path)

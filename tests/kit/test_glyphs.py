@@ -87,3 +87,39 @@ def test_folders_without_fonts_are_refused(tmp_path: Path) -> None:
     shutil.copy(FONTS / "DejaVuSans.ttf", tmp_path)
     with pytest.raises(UserError, match="1 of 1 fonts can be used; at least three"):
         glyphs.from_files(glyphs.font_files(tmp_path), "ABC")
+
+
+def _collection(file: Path, names: tuple[str, ...]) -> None:
+    from fontTools.ttLib import TTCollection, TTFont
+
+    collection = TTCollection()
+    collection.fonts = [TTFont(FONTS / f"{name}.ttf") for name in names]
+    collection.save(file)
+
+
+def test_every_font_of_a_collection_is_read(tmp_path: Path) -> None:
+    names = ("DejaVuSans", "DejaVuSerif", "STIXGeneral")
+    _collection(tmp_path / "all.TTC", names)
+    found, remarks = glyphs.from_files(glyphs.font_files(tmp_path), "ABCDEFGH")
+    alone, _ = glyphs.from_files([FONTS / f"{name}.ttf" for name in names], "ABCDEFGH")
+    assert remarks == []
+    assert found.fonts == ["all 1", "all 2", "all 3"]
+    assert alone.fonts == list(names)
+    assert np.array_equal(found.ink, alone.ink)
+
+
+def test_what_is_wrong_with_one_font_of_a_collection_is_said_of_it(tmp_path: Path) -> None:
+    _collection(tmp_path / "a.ttc", ("DejaVuSans", "cmr10"))
+    with pytest.raises(UserError, match=r"1 of 2 fonts can be used; .*a\.ttc 2 has none of the characters"):
+        glyphs.from_files([tmp_path / "a.ttc"], "АБВГ")
+    (tmp_path / "b.ttc").write_bytes(b"ttcf" + bytes([0, 1, 0, 0]) + b"\xff" * 8)
+    with pytest.raises(UserError, match=r"b\.ttc says that it holds 4294967295 fonts; at most 64"):
+        glyphs.from_files([tmp_path / "b.ttc"], "AB")
+
+
+def test_hidden_files_are_no_fonts(tmp_path: Path) -> None:
+    shutil.copy(FONTS / "DejaVuSans.ttf", tmp_path)
+    for hidden in ("._DejaVuSans.ttf", ".cache/DejaVuSans.ttf"):
+        (tmp_path / hidden).parent.mkdir(exist_ok=True)
+        shutil.copy(FONTS / "DejaVuSans.ttf", tmp_path / hidden)
+    assert glyphs.font_files(tmp_path) == [tmp_path / "DejaVuSans.ttf"]

@@ -110,6 +110,63 @@ def test_bad_csv_is_explained(tmp_path, text, words):
         read_csv(write(tmp_path / "a.csv", text))
 
 
+def test_minus_one_is_noise_and_labels_are_compared_as_numbers(tmp_path):
+    _, y = read_csv(write(tmp_path / "a.csv", "u,label\n0.5,7\n1.5,-1\n2.5,7.0\n3.5, 3\n4.5,-1.0\n"))
+    assert y.tolist() == [1, -1, 1, 0, -1]
+    _, y = read_csv(write(tmp_path / "b.csv", "u,label\n0.5,red\n1.5,-1\n2.5, blue\n3.5,red \n"))
+    assert y.tolist() == [1, -1, 0, 1]
+
+
+def test_y_beside_x_is_a_coordinate(tmp_path):
+    X, y = read_csv(write(tmp_path / "a.csv", "x,y,class\n1,2,a\n3,4,b\n"))
+    assert X.tolist() == [[1, 2], [3, 4]]
+    assert y.tolist() == [0, 1]
+    X, y = read_csv(write(tmp_path / "b.csv", "x,y\n1,2\n3,4\n"))
+    assert X.tolist() == [[1, 2], [3, 4]]
+    assert y is None
+    assert read_csv(write(tmp_path / "c.csv", "x1,x2,y\n1,2,0\n3,4,1\n"))[1].tolist() == [0, 1]
+
+
+INDEX = "it only numbers the rows, as pandas' index does"
+HEADER = "begins with a line that only counts columns"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (",a,b\n0,1.5,2\n1,3.5,4\n", rf"a\.csv, column 1: {INDEX}"),
+        (",a,b\n17,1.5,2\n4,3.5,4\n", rf"a\.csv, column 1: {INDEX}"),  # rows that were shuffled
+        ("Unnamed: 0,a\n0,1.5\n1,3.5\n", rf"a\.csv, column 1: {INDEX}"),
+        ("a,id\n" + "".join(f"{k / 3},{k}\n" for k in range(1, 6)), rf"a\.csv, column 2: {INDEX}"),
+        ("".join(f"{k},{k / 3}\n" for k in range(5)), rf"a\.csv, column 1: {INDEX}"),
+        ("0,1\n0.5,1.5\n2.5,3\n", HEADER),
+        ("0,1,2,3\n5,6,7,8\n", HEADER),
+        ("a,label,class\n1,2,3\n", r"2 columns of labels, 'label' and 'class'; keep one"),
+        ("a,label\n1,x\n2,\n", r"a\.csv, row 3: it has no label"),
+        ("a,target\n1,0.25\n2,0.5\n", "has the label 0.25; labels are whole numbers or words"),
+        ("a,label\n1,-1\n2,-1\n", "labels every row -1"),
+        ("1,2\n3,-1e308\n", r"holds -1e\+308; numbers up to 1e\+300"),
+    ],
+)
+def test_what_a_table_holds_besides_its_data_is_found_out(tmp_path, text, words):
+    with pytest.raises(UserError, match=words):
+        read_csv(write(tmp_path / "a.csv", text))
+
+
+@pytest.mark.parametrize(
+    ("text", "X"),
+    [
+        ("0,1\n1,0\n", [[0, 1], [1, 0]]),  # points of a grid
+        ("a,b\n0,1.5\n1,2.5\n", [[0, 1.5], [1, 2.5]]),
+        ("time,b\n" + "".join(f"{k},{k / 2}\n" for k in range(6)), [[k, k / 2] for k in range(6)]),
+        (",b\n1.5,2\n2.5,3\n", [[1.5, 2], [2.5, 3]]),
+        ("id,b\n3,2\n5,3\n", [[3, 2], [5, 3]]),
+    ],
+)
+def test_what_only_looks_like_an_index_is_kept(tmp_path, text, X):
+    assert read_csv(write(tmp_path / "a.csv", text))[0].tolist() == X
+
+
 def test_csv_that_is_not_there_or_not_text(tmp_path):
     with pytest.raises(UserError, match=r"Cannot read nothing\.csv"):
         read_csv(tmp_path / "nothing.csv")
@@ -137,8 +194,13 @@ def test_broken_batteries_are_explained(tmp_path):
         read_battery(tmp_path)
     with pytest.raises(UserError, match="do not belong together"):
         read_battery(battery(tmp_path, labels="1\n"))
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(UserError, match=r"x\.data\.gz is no table of numbers"):
         read_battery(battery(tmp_path, points="0 zero\n"))
+    for labels, odd in (("1\n1.5\n", "1.5"), ("1\n-1\n", "-1")):
+        with pytest.raises(UserError, match=rf"x\.labels0\.gz holds {odd}; labels are 1, 2, …, and 0 for noise"):
+            read_battery(battery(tmp_path, labels=labels))
+    with pytest.raises(UserError, match=r"x\.data\.gz holds -1e\+308; numbers up to 1e\+300"):
+        read_battery(battery(tmp_path, points="0 0\n1 -1e308\n"))
     with pytest.raises(UserError, match="not finite"):
         read_battery(battery(tmp_path, points="0 nan\n1 1\n"))
     file = battery(tmp_path) / "wut" / "x.data.gz"

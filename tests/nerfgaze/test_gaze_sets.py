@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import h5py
@@ -63,6 +64,8 @@ def test_secret_labels_are_nan(tmp_path: Path) -> None:
         ({"face_head_pose": None}, "is damaged or no file"),
         ({"face_gaze": np.full((5, 2), 40.0)}, "in radians"),
         ({"face_gaze": np.zeros((5, 3))}, r"must be \(n, 2\)"),
+        ({"face_gaze": np.full((5, 2), 0.1 + 0.2j)}, "must hold real numbers"),
+        ({"face_head_pose": np.full((5, 2), 0.1j)}, "must hold real numbers"),
     ],
 )
 def test_what_is_no_xgaze_is_named(tmp_path: Path, changes: dict, words: str) -> None:
@@ -78,8 +81,45 @@ def test_a_cut_file_is_named(tmp_path: Path) -> None:
 
 
 def test_rows_that_are_not_there_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has 5 pictures"):
-        read_xgaze(_xgaze(tmp_path), [7])
+    file = _xgaze(tmp_path)
+    for row in (7, -1, 1.5):
+        with pytest.raises(UserError, match=rf"has 5 pictures, counted from 0; there is no number {row}\."):
+            read_xgaze(file, [row])
+
+
+@pytest.mark.parametrize("rows", [[3, 1], [2, 2, 0], [], list(range(5))[::-1], np.array([4, 0], np.uint8)])
+def test_rows_come_in_the_order_that_was_asked_for(tmp_path: Path, rows: list[int]) -> None:
+    file = _xgaze(tmp_path)
+    whole, some = read_xgaze(file), read_xgaze(file, rows)
+    chosen = [int(row) for row in rows]
+    for name in ("images", "gaze", "pose"):
+        assert torch.equal(getattr(some, name), getattr(whole, name)[chosen])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are locked in another way there")
+def test_a_file_that_is_written_to_is_in_use_and_not_damaged(tmp_path: Path) -> None:
+    import fcntl
+
+    file = _xgaze(tmp_path)
+    with file.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match=r"^subject0000\.h5 is in use by another program\.$"):
+            read_xgaze(file)
+    assert len(read_xgaze(file).gaze) == 5
+    with pytest.raises(UserError, match=r"^gone\.h5 is missing\.$"):
+        read_xgaze(tmp_path / "gone.h5")
+
+
+@pytest.mark.parametrize("dtype", [">f8", "<f4", ">f4", "<f2", np.longdouble])
+def test_labels_of_any_real_numbers_are_read(tmp_path: Path, dtype: str) -> None:
+    gaze = np.random.default_rng(3).uniform(-0.5, 0.5, (5, 2)).astype(dtype)
+    found = read_xgaze(_xgaze(tmp_path, face_gaze=gaze, face_head_pose=gaze))
+    assert found.gaze.dtype == found.pose.dtype == torch.float64
+    assert found.gaze.tolist() == found.pose.tolist() == gaze.astype(np.float64).tolist()
+
+
+def test_whole_numbers_are_labels_too(tmp_path: Path) -> None:
+    assert read_xgaze(_xgaze(tmp_path, face_gaze=np.ones((5, 2), ">i2"))).gaze.tolist() == [[1.0, 1.0]] * 5
 
 
 @pytest.mark.parametrize("name", ["../elsewhere.h5", "/etc/passwd"])
@@ -148,7 +188,7 @@ def test_a_damaged_picture_or_camera_is_named(tmp_path: Path) -> None:
     _mpii(tmp_path)
     faces = mpii_faces(tmp_path, "p00")
     (tmp_path / "p00" / "day01" / "0001.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"0001\.png cannot be read"):
+    with pytest.raises(UserError, match=r"0001\.png is damaged"):
         read_mpii(tmp_path, "p00", faces)
     (tmp_path / "p00" / "Calibration" / "Camera.mat").write_bytes(b"no matrix")
     with pytest.raises(UserError, match=r"Camera\.mat is damaged"):

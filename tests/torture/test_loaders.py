@@ -29,14 +29,16 @@ from firsthand.data.readers.gaze_sets import mpii_faces, read_mpii, read_xgaze, 
 from firsthand.data.readers.glyphs import font_files, from_files
 from firsthand.data.readers.images import FolderBatches
 from firsthand.data.readers.mat import read_mat
-from firsthand.data.readers.retinas import fgadr, idrid_segmentation, read_retinas, write_fgadr, write_idrid
+from firsthand.data.readers.retinas import fgadr, idrid_segmentation, read_retinas
 from firsthand.data.readers.tables import read_battery, read_csv
-from firsthand.data.readers.vedai import read_names, read_vedai, write_vedai
+from firsthand.data.readers.vedai import read_names, read_vedai
 from firsthand.data.readers.words import load_words, read_iiit5k, read_mjsynth
 from firsthand.drgnet.feedback import Correction, Journal
 from firsthand.errors import UserError
 from firsthand.kit.train.loop import Share, load_tensors, save_tensors
 from tests.torture.damage import harm
+from tests.writers.retinas import write_fgadr, write_idrid
+from tests.writers.vedai import write_vedai
 
 TRIES, SECONDS = 40, float(os.environ.get("FIRSTHAND_TORTURE", "0"))
 LONGEST, MOST = 10.0, 2 * 2**20  # seconds that one file may take; KiB by which the process may grow
@@ -199,7 +201,7 @@ def test_names_and_numbers_out_of_all_measure_are_refused(tmp_path: Path) -> Non
     with pytest.raises(UserError, match="cameraMatrix of p00 is no camera's matrix"):
         read_mpii(tmp_path, "p00", mpii_faces(tmp_path, "p00"), size=32)
     words = [(tmp_path / ("w" * 5000), "WORD")]
-    with pytest.raises(UserError, match=r"the first reason: w{80}: damaged"):
+    with pytest.raises(UserError, match=r"the first reason: w{80}: it cannot be read "):
         load_words(words)
 
 

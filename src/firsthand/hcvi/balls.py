@@ -256,9 +256,13 @@ def preprocess(X: Array, *, scale: str | None = "minmax", pca: int | None = None
     if scale == "minmax":
         low = points.min(0).values
         width = points.max(0).values - low
+        if not bool(torch.isfinite(width).all()):
+            raise ValueError(f"X spans more than {points.dtype} can hold in a column; divide it by something first.")
         points = (points - low) / torch.where(width > 0, width, torch.ones_like(width))
     elif scale is not None:
         raise ValueError(f'scale must be "minmax" or None; got {scale!r}.')
+    if not bool(torch.isfinite((points.max(0).values - points.min(0).values).square().sum())):
+        raise ValueError(f"X spans more than {points.dtype} can square; divide it by something, or scale it by minmax.")
     points, inverse = _distinct(points)
     if pca is not None:
         if not 1 <= pca <= points.shape[1]:

@@ -26,6 +26,7 @@ from firsthand.data.readers.imagenet import (
     split_folder,
     tuning_transform,
     validation_accuracy,
+    validation_files,
 )
 from firsthand.data.readers.images import FolderBatches, InMemory
 from firsthand.errors import UserError
@@ -134,6 +135,7 @@ def _finetune(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
     transform = tuning_transform(config.image, training=True)
     folder = split_folder(config.data, "train")
     batches = FolderBatches(folder, transform, batch=config.batch, workers=config.workers)
+    held = validation_files(split_folder(config.data, "val"), batches.classes, workers=config.workers)
     classes = len(batches.classes)
     model = pretrained_classifier(config, seed, classes, recipe.drop_path).to(accelerator.device)
     average = imagenet.Average(model)
@@ -145,7 +147,6 @@ def _finetune(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
         smoothing=recipe.smoothing, after_step=average.after_step, also=average.module,
         **_loop(config, accelerator, progress, "finetune"),
     )  # fmt: skip
-    held = split_folder(config.data, "val")
     accuracy = validation_accuracy(average.module, held, config.image, workers=config.workers)
     return losses, {"parameters": float(sum(p.numel() for p in model.parameters())), "accuracy": accuracy}
 

@@ -17,6 +17,7 @@ GazeHub's text files, into which many sets were converted, give (yaw, pitch) for
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +28,13 @@ from PIL import Image
 from torch import Tensor
 
 from firsthand.data.drawn.directions import angular_error, normalise, pitchyaw_to_vector, vector_to_pitchyaw
+from firsthand.data.readers.files import REFUSED, UNREADABLE, is_within, picture, why_not
 from firsthand.data.readers.mat import read_mat
 from firsthand.errors import UserError
 
 FIELDS = 28  # of a line of MPIIFaceGaze
-LARGEST_SIDE = 4096  # pixels of a picture that is read
+LARGEST_PICTURE = 4096**2  # pixels of one that is read
+FARTHEST = 409_600  # pixels that a camera's focal length and middle can be
 SHOWN = 80  # letters of a name in a message
 WIDEST = float(np.pi / 2)  # radians that pitch of a visible face's gaze can be
 ORDERS = ("pitchyaw", "yawpitch")
@@ -67,26 +70,21 @@ def xgaze_files(folder: str | Path, part: str = "train") -> list[Path]:
     if not split.is_file():
         raise UserError(f"{root.name} has no train_test_split.json; ETH-XGaze's normalised folder has one.")
     try:
-        names = json.loads(split.read_text(encoding="utf-8"))[part]
+        names = json.loads(split.read_text(encoding="utf-8-sig"))[part]
         names = [str(name) for name in names]
+    except OSError as error:
+        raise UserError(f"{split.name} {why_not(error)}.") from None
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"train_test_split.json has no list of files named {part!r}.") from None
     place = root / ("train" if part == "train" else part)
     files = [place / name for name in names]
-    odd = next((file.name for file in files if file.parent != place or not _within(file, root)), None)
+    odd = next((file.name for file in files if file.parent != place or not is_within(file, root)), None)
     if odd is not None:
         raise UserError(f"train_test_split.json names {odd[:SHOWN]!r}, which leads out of {place.name}.")
     missing = next((file.name for file in files if not _is_there(file)), None)
     if missing is not None:
         raise UserError(f"{place.name}/{missing[:SHOWN]} is in the split but not on disk.")
     return files
-
-
-def _within(file: Path, root: Path) -> bool:
-    try:
-        return file.resolve().is_relative_to(root.resolve())
-    except (OSError, ValueError):  # longer than a name can be, or with a zero byte
-        return False
 
 
 def _is_there(file: Path) -> bool:
@@ -96,40 +94,51 @@ def _is_there(file: Path) -> bool:
         return False
 
 
-def read_xgaze(file: Path, rows: list[int] | None = None) -> Gazes:
+def read_xgaze(file: Path, rows: Sequence[int] | None = None) -> Gazes:
     """Pictures of one person of ETH-XGaze.
 
     Args:
-        file: of `xgaze_files`. rows: which, in rising order; None: all.
+        file: of `xgaze_files`. rows: which, in any order; None: all.
 
     Raises:
-        UserError: no HDF5 file, cut off, without its fields, or with labels that are none.
+        UserError: no HDF5 file, cut off, in use, without its fields, or with labels that are none.
     """
     try:
         with h5py.File(file, "r") as content:
             count = content["face_patch"].shape[0]
-            chosen = list(range(count)) if rows is None else rows
-            if chosen and not 0 <= min(chosen) <= max(chosen) < count:
-                raise UserError(f"{file.name} has {count} pictures, not {max(chosen) + 1}.")
-            pictures = content["face_patch"][chosen]
-            pose = np.asarray(content["face_head_pose"][chosen], dtype=np.float64)
+            chosen = np.arange(count) if rows is None else np.asarray(rows).reshape(-1)
+            odd = next((row for row in chosen.tolist() if not (isinstance(row, int) and 0 <= row < count)), None)
+            if odd is not None:
+                raise UserError(f"{file.name} has {count} pictures, counted from 0; there is no number {odd}.")
+            pictures, pose = _rows(content["face_patch"], chosen), _rows(content["face_head_pose"], chosen)
             secret = np.full((len(chosen), 2), np.nan)
-            gaze = np.asarray(content["face_gaze"][chosen], dtype=np.float64) if "face_gaze" in content else secret
+            gaze = _rows(content["face_gaze"], chosen) if "face_gaze" in content else secret
     except UserError:
         raise
-    except Exception:  # h5py raises whatever a damaged file leads it into
+    except Exception as error:  # h5py raises whatever a damaged file leads it into
+        if getattr(error, "errno", None) in REFUSED:
+            raise UserError(f"{file.name} {why_not(error)}.") from None
         raise UserError(
             f"{file.name} is damaged or no file of ETH-XGaze: face_patch and face_head_pose are needed."
         ) from None
-    if (
-        pictures.ndim != 4
-        or pictures.shape[3] != 3
-        or pictures.dtype != np.uint8
-        or pictures.shape[1] != pictures.shape[2]
-    ):
+    return _checked(file, pictures, gaze, pose)
+
+
+def _rows(values: h5py.Dataset, chosen: np.ndarray) -> np.ndarray:
+    """Rows of a field in any order, some perhaps twice; HDF5 gives each once, in rising order."""
+    distinct, places = np.unique(chosen.astype(np.int64), return_inverse=True)
+    return values[distinct][places] if len(distinct) < values.shape[0] else values[:][places]
+
+
+def _checked(file: Path, pictures: np.ndarray, gaze: np.ndarray, pose: np.ndarray) -> Gazes:
+    square = pictures.ndim == 4 and pictures.shape[3] == 3 and pictures.shape[1] == pictures.shape[2]
+    if not square or pictures.dtype != np.uint8:
         raise UserError(f"face_patch of {file.name} holds no square pictures of three bytes a pixel.")
-    if gaze.shape != (len(chosen), 2) or pose.shape != (len(chosen), 2):
+    if gaze.shape != (len(pictures), 2) or pose.shape != (len(pictures), 2):
         raise UserError(f"face_gaze and face_head_pose of {file.name} must be (n, 2).")
+    if gaze.dtype.kind not in "fiu" or pose.dtype.kind not in "fiu":
+        raise UserError(f"face_gaze and face_head_pose of {file.name} must hold real numbers.")
+    gaze, pose = gaze.astype(np.float64), pose.astype(np.float64)  # of either byte order and any length
     known = gaze[~np.isnan(gaze).any(1)]
     if len(known) and (
         not np.isfinite(known).all() or np.abs(known).max() > np.pi or np.abs(known[:, 0]).max() > WIDEST
@@ -167,8 +176,12 @@ def mpii_faces(folder: str | Path, person: str) -> list[Face]:
     listed = root / person / f"{person}.txt"
     if not listed.is_file():
         raise UserError(f"{root.name} has no {person}/{person}.txt.")
+    try:
+        lines = listed.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except OSError as error:
+        raise UserError(f"{listed.name} {why_not(error)}.") from None
     found = []
-    for number, line in enumerate(listed.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         parts = line.split()
         if not parts:
             continue
@@ -179,7 +192,7 @@ def mpii_faces(folder: str | Path, person: str) -> list[Face]:
         if len(parts) != FIELDS or len(values) != 26 or not np.isfinite(values).all():
             raise UserError(f"Line {number} of {listed.name} is none of MPIIFaceGaze: {FIELDS} fields are needed.")
         image = root / person / parts[0]
-        if not _within(image, root / person):
+        if not is_within(image, root / person):
             raise UserError(f"Line {number} of {listed.name} leads out of {person}.")
         if not _is_there(image):
             raise UserError(f"{person}/{parts[0][:SHOWN]} is listed but not on disk.")
@@ -203,7 +216,7 @@ def mpii_camera(folder: str | Path, person: str) -> Tensor:
         matrix = np.asarray(read_mat(file, "cameraMatrix"), dtype=np.float64)
     except (UserError, TypeError, ValueError):
         raise UserError(f"{person}/Calibration/Camera.mat is damaged or has no cameraMatrix.") from None
-    usable = matrix.shape == (3, 3) and bool((np.abs(matrix) < LARGEST_SIDE * 100).all())  # not for nan either
+    usable = matrix.shape == (3, 3) and bool((np.abs(matrix) < FARTHEST).all())  # not for nan either
     if not usable or abs(np.linalg.det(matrix)) < 1e-9:
         raise UserError(f"cameraMatrix of {person} is no camera's matrix.")
     return torch.from_numpy(matrix)
@@ -242,16 +255,12 @@ def _warped(file: Path, warp: Tensor, size: int) -> np.ndarray:
         raise UserError(f"{file.name}: no camera sees a face where this one is said to be.") from None
     numbers = (back / back[2, 2]).flatten()[:8].tolist()
     try:
-        with Image.open(file) as picture:
-            if max(picture.size) > LARGEST_SIDE:
-                raise UserError(f"{file.name} has more than {LARGEST_SIDE} pixels a side.")
-            made = picture.convert("RGB").transform(
-                (size, size), Image.Transform.PERSPECTIVE, numbers, Image.Resampling.BILINEAR
-            )
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
-        if isinstance(problem, UserError):
-            raise
-        raise UserError(f"{file.name} cannot be read as a picture.") from None
+        whole = picture(file, largest=LARGEST_PICTURE)
+    except UserError:
+        raise
+    except UNREADABLE as error:
+        raise UserError(f"{file.name} {why_not(error)}.") from None
+    made = whole.transform((size, size), Image.Transform.PERSPECTIVE, numbers, Image.Resampling.BILINEAR)
     return np.array(made)
 
 

@@ -19,6 +19,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from firsthand.data.readers.files import why_not, with_ending
 from firsthand.errors import UserError
 
 SIZE, BOX = 32, 24  # pixels of a picture, and of the ink of a font's larger glyphs
@@ -27,6 +28,7 @@ LARGEST = 20  # of those, that a glyph may be wide or high
 KEPT = 190  # characters of a folder's fonts kept from training at most, as many as the paper keeps of 990
 FAINT = 5  # dark pixels below which a rendering counts as empty
 SUFFIXES = (".ttf", ".otf", ".ttc")
+MOST_FACES = 64  # of a collection
 CODECS = {"gb2312": (0xB0A1, 0xD7F9), "big5": (0xA440, 0xC67E), "shift_jis": (0x889F, 0x9872)}  # their first levels
 LATIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 LATIN_FACES = ("DejaVuSans", "DejaVuSerif", "STIXGeneral", "cmb", "cmr", "cmss", "cmti", "cmtt")  # with letters
@@ -118,9 +120,26 @@ def characters_of(path: Path, index: int = 0) -> set[str]:
 
     try:
         with path.open("rb") as stream, TTFont(stream, fontNumber=index, lazy=True) as font:
-            return {chr(code) for code in font.getBestCmap() or {}}
+            return {chr(code) for code, glyph in (font.getBestCmap() or {}).items() if glyph != ".notdef"}
     except Exception:  # fontTools raises whatever a damaged table leads it into
         raise UserError(f"{path.name} cannot be read as a font.") from None
+
+
+def faces_in(path: Path) -> int:
+    """How many fonts a file holds: several in a collection (.ttc), else one.
+
+    Raises:
+        UserError: a file that cannot be read at all, or a collection of more than can be meant.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(12)
+    except OSError as error:
+        raise UserError(f"{path.name} {why_not(error)}.") from None
+    several = int.from_bytes(head[8:], "big") if head[:4] == b"ttcf" else 1
+    if several > MOST_FACES:
+        raise UserError(f"{path.name} says that it holds {several} fonts; at most {MOST_FACES} are read.")
+    return max(1, several)
 
 
 def render_font(path: Path, characters: str, *, size: int = SIZE, index: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -190,14 +209,14 @@ def latin(size: int = SIZE) -> Glyphs:
 
 
 def font_files(folder: Path) -> list[Path]:
-    """The fonts of a folder and of those in it.
+    """The fonts of a folder and of those in it; hidden ones are left out.
 
     Raises:
         UserError: no folder, or none in it.
     """
     if not folder.is_dir():
         raise UserError(f"{folder.name} is no folder; give one with .ttf, .otf or .ttc files.")
-    found = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() in SUFFIXES]
+    found = with_ending(folder.rglob("*"), folder, *SUFFIXES)
     if not found:
         raise UserError(f"{folder.name} holds no .ttf, .otf or .ttc file.")
     return found
@@ -207,29 +226,29 @@ def from_files(files: list[Path], characters: str, *, size: int = SIZE) -> tuple
     """Glyphs of fonts on disk, and a sentence for every one that was skipped or is incomplete.
 
     A tenth of the fonts (at least one) and a quarter of the characters, at most KEPT, are kept from training. The first
-    font, which lends content, is the one that has most characters.
+    font, which lends content, is the one that has most characters. Each font of a collection counts as "file number".
 
     Raises:
         UserError: fewer than three fonts are left.
     """
     ink, present, names, remarks = [], [], [], []
-    for file, drawn in _rendered(files, characters, size):
+    count = 0
+    for said, name, drawn in _rendered(files, characters, size):
+        count += 1
         if isinstance(drawn, UserError):
             remarks.append(str(drawn))
             continue
         here = drawn[1]
         if here.mean() < 0.5:
-            remarks.append(f"{file.name} lacks {int((~here).sum())} of {len(here)} characters and is left out.")
+            remarks.append(f"{said} lacks {int((~here).sum())} of {len(here)} characters and is left out.")
             continue
         if not here.all():
-            remarks.append(f"{file.name} lacks {int((~here).sum())} characters; they are skipped.")
+            remarks.append(f"{said} lacks {int((~here).sum())} characters; they are skipped.")
         ink.append(drawn[0])
         present.append(here)
-        names.append(file.stem)
+        names.append(name)
     if len(names) < 3:
-        raise UserError(
-            f"{len(names)} of {len(files)} fonts can be used; at least three are needed. {' '.join(remarks)}"
-        )
+        raise UserError(f"{len(names)} of {count} fonts can be used; at least three are needed. {' '.join(remarks)}")
     kept = max(1, len(names) // 10), min(len(characters) // 4, KEPT)
     first = int(np.argmax([here.sum() for here in present[: len(present) - kept[0]]]))
     order = [first, *(n for n in range(len(names)) if n != first)]
@@ -239,9 +258,18 @@ def from_files(files: list[Path], characters: str, *, size: int = SIZE) -> tuple
 
 def _rendered(
     files: list[Path], characters: str, size: int
-) -> Iterator[tuple[Path, tuple[np.ndarray, np.ndarray] | UserError]]:
+) -> Iterator[tuple[str, str, tuple[np.ndarray, np.ndarray] | UserError]]:
+    """Every font: what to call it in a sentence ("a.ttc 2", the second of a collection), its name, its pictures."""
     for file in files:
         try:
-            yield file, render_font(file, characters, size=size)
+            several = faces_in(file)
         except UserError as error:
-            yield file, error
+            yield file.name, file.stem, error
+            continue
+        for index in range(several):
+            number = "" if several == 1 else f" {index + 1}"
+            try:
+                yield file.name + number, file.stem + number, render_font(file, characters, size=size, index=index)
+            except UserError as error:
+                said = str(error).replace(file.name, file.name + number, 1)
+                yield file.name + number, file.stem + number, UserError(said)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from firsthand.data.readers.images import IMAGENET_MEAN, IMAGENET_STD, FolderBatches, all_chance
+from firsthand.data.readers.images import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    FolderBatches,
+    ImageFiles,
+    all_chance,
+    collated,
+    loaded,
+)
 from firsthand.errors import UserError
 from firsthand.kit.train.loop import Share
 
@@ -86,16 +94,53 @@ class Mixed:
             return self.mixup(images, labels)
 
 
-def validation_accuracy(model: nn.Module, folder: Path, image: int, *, batch: int = 256, workers: int = 8) -> float:
-    """Top-1 accuracy on a folder of classes."""
-    from torch.utils.data import DataLoader
-    from torchvision.datasets import ImageFolder
+def validation_files(folder: Path, classes: Sequence[str], *, workers: int = 8) -> ImageFiles:
+    """The images of `val`, labelled as in training. Each is opened once, so that no training ends at a damaged one.
 
-    data = ImageFolder(str(folder), tuning_transform(image, training=False))
+    Args:
+        folder: one subfolder a class; it may lack some. classes: of training, in the order of its labels.
+        workers: processes that open.
+
+    Raises:
+        UserError: no images, a class that training lacks, or an image that cannot be read.
+    """
+    files = ImageFiles(folder, classes)
+    for _ in _loader(_Opened(files), batch=64, workers=workers):
+        pass
+    return files
+
+
+def validation_accuracy(
+    model: nn.Module, files: ImageFiles, image: int, *, batch: int = 256, workers: int = 8
+) -> float:  # fmt: skip
+    """Top-1 accuracy on the files of `validation_files`."""
     device = next(model.parameters()).device
     model.eval()
     hits = 0
     with torch.no_grad():
-        for images, labels in DataLoader(data, batch_size=batch, num_workers=workers):
+        for images, labels in _loader(_Opened(files, tuning_transform(image, training=False)), batch, workers):
             hits += int((model(images.to(device)).argmax(1).cpu() == labels).sum())
-    return hits / len(data)
+    return hits / len(files)
+
+
+def _loader(data: _Opened, batch: int, workers: int) -> Iterator[Any]:
+    from torch.utils.data import DataLoader
+
+    return loaded(DataLoader(data, batch_size=batch, num_workers=workers, collate_fn=collated))
+
+
+class _Opened(torch.utils.data.Dataset):
+    """Images through a transform, or only opened; with their labels."""
+
+    def __init__(self, files: ImageFiles, transform: Callable[[Any], Tensor] | None = None) -> None:
+        self.files, self.transform = files, transform
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Any:
+        try:
+            picture, label = self.files[index]
+        except UserError as error:
+            return error
+        return (0 if self.transform is None else self.transform(picture)), label

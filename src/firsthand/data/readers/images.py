@@ -5,8 +5,9 @@ Everything is returned as float32 tensors (N, C, H, W).
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -15,8 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from firsthand.data.readers.files import UNREADABLE, is_hidden, picture, why_not
 from firsthand.errors import UserError
 from firsthand.kit.train.loop import Share, epoch_indices
 
@@ -24,6 +27,7 @@ FASHION = (
     "T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
 )  # fmt: skip
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
+ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -115,6 +119,77 @@ class InMemory:
         return images, None if self.labels is None else self.labels[rows]
 
 
+class ImageFiles:
+    """Images of a folder with one subfolder a class, in torchvision's order; what is hidden does not count.
+
+    Args:
+        folder: whose subfolders are the classes.
+        classes: their names in the order of the labels; None: those of the folder, sorted.
+
+    Raises:
+        UserError: no such folder, no class, a class without an image or that is not among `classes`.
+    """
+
+    def __init__(self, folder: Path, classes: Sequence[str] | None = None) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise UserError(f"No folder {str(folder)!r}: give one that holds a subfolder of images for every class.")
+        own = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+        if not own:
+            raise UserError(f"{self.folder.name} must hold a subfolder of images for every class.")
+        self.classes = own if classes is None else list(classes)
+        alone = next((name for name in own if name not in set(self.classes)), None)
+        if alone is not None:
+            raise UserError(f"{self.folder.name}/{alone} is none of the {len(self.classes)} classes to train on.")
+        number = {name: label for label, name in enumerate(self.classes)}
+        self.samples = [(file, number[name]) for name in own for file in self._files(name)]
+
+    def _files(self, name: str) -> list[str]:
+        images = [
+            os.path.join(place, file)
+            for place, _, files in sorted(os.walk(self.folder / name, followlinks=True))
+            if not is_hidden(Path(place), self.folder)
+            for file in sorted(files)
+            if file.lower().endswith(ENDINGS) and not file.startswith(".")
+        ]
+        if not images:
+            raise UserError(f"{self.folder.name}/{name} holds no image; a folder is a class, so remove it or fill it.")
+        return images
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        """A picture in RGB and its label.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        file, label = self.samples[index]
+        try:
+            return picture(Path(file)), label
+        except UserError:
+            raise
+        except UNREADABLE as error:
+            raise UserError(f"The image {Path(file).name} cannot be read: it {why_not(error)}.") from None
+
+
+def loaded(loader: Any) -> Iterator[Any]:
+    """What a DataLoader with `collated` gives; a UserError of one of its processes comes as the sentence that it is."""
+    for batch in loader:
+        if isinstance(batch, UserError):
+            raise batch
+        yield batch
+
+
+def collated(examples: list[Any]) -> Any:
+    """A batch of examples, or the first UserError among them: raised in a worker, it would come as a traceback."""
+    from torch.utils.data import default_collate
+
+    error = next((one for one in examples if isinstance(one, UserError)), None)
+    return default_collate(examples) if error is None else error
+
+
 class FolderBatches:
     """The same from a folder with one subfolder a class, decoded and augmented by worker processes.
 
@@ -127,18 +202,11 @@ class FolderBatches:
         workers: processes that load.
 
     Raises:
-        UserError: no such folder, no class with an image, or (while loading) a file that cannot be read.
+        UserError: as `ImageFiles`, or (while loading) a file that cannot be read.
     """
 
     def __init__(self, folder: Path, transform: Callable[[Any], Tensor], *, batch: int, workers: int = 8) -> None:
-        from torchvision.datasets import ImageFolder
-
-        if not Path(folder).is_dir():
-            raise UserError(f"No folder {str(folder)!r}: give one that holds a subfolder of images for every class.")
-        try:
-            self.files = ImageFolder(str(folder))
-        except FileNotFoundError:
-            raise UserError(f"{Path(folder).name} must hold a subfolder of images for every class.") from None
+        self.files = ImageFiles(folder)
         self.transform, self.batch, self.workers = transform, batch, workers
         self._iterator: Iterator[tuple[Tensor, Tensor]] | None = None
         self._next: Share | None = None
@@ -180,9 +248,10 @@ class FolderBatches:
             _Seeded(self.files, self.transform, share.seed),
             batch_sampler=_Endless(batches),
             num_workers=self.workers,
+            collate_fn=collated,
             pin_memory=torch.cuda.is_available(),
         )
-        return iter(loader)
+        return loaded(loader)
 
 
 class _Endless:
@@ -198,17 +267,17 @@ class _Endless:
 class _Seeded(torch.utils.data.Dataset):
     """Loads one image with all chance set by (seed, step, place), the caller's left as it was."""
 
-    def __init__(self, files: Any, transform: Callable[[Any], Tensor], seed: int) -> None:
+    def __init__(self, files: ImageFiles, transform: Callable[[Any], Tensor], seed: int) -> None:
         self.files, self.transform, self.seed = files, transform, seed
 
-    def __getitem__(self, key: tuple[int, int, int]) -> tuple[Tensor, int]:
+    def __getitem__(self, key: tuple[int, int, int]) -> tuple[Tensor, int] | UserError:
         index, step, place = key
         try:
-            picture, label = self.files[index]
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UserError(f"The image {Path(self.files.samples[index][0]).name} cannot be read: {error}.") from None
+            image, label = self.files[index]
+        except UserError as error:
+            return error
         with all_chance(int(np.random.SeedSequence([self.seed, step, place]).generate_state(1)[0])):
-            return self.transform(picture), label
+            return self.transform(image), label
 
 
 @contextmanager

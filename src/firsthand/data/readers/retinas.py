@@ -17,7 +17,7 @@ A mask that is not there means that the lesion is absent. Pictures are read one 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from PIL import Image
 from torch import Tensor
 
 from firsthand.data.drawn.lesions import KINDS
+from firsthand.data.readers.files import UNREADABLE, is_within, only_frame, picture, why_not, with_ending
 from firsthand.errors import UserError
 
 PARTS = ("a. Training Set", "b. Testing Set")
@@ -34,8 +35,8 @@ IDRID_MASKS = {"MA": "1. Microaneurysms", "HE": "2. Haemorrhages", "EX": "3. Har
 FGADR_MASKS = {
     "MA": "Microaneurysms_Masks", "HE": "Hemohedge_Masks", "EX": "HardExudate_Masks", "SE": "SoftExudate_Masks",
 }  # fmt: skip
-FULL = 128  # a mask's red channel from which a pixel of FGADR is lesion
-DARK = 12  # brightest channel up to which a pixel is no retina
+DARK = 12  # of 255: a pixel whose brightest channel is no brighter is no retina, a mask no brighter holds no lesion
+SCALES = (1, 255, 65535)  # what white is in a mask
 LARGEST = 60_000_000  # pixels of a picture that is read
 
 
@@ -62,13 +63,23 @@ def _folder(root: Path, *parts: str) -> Path:
     return found
 
 
-def _files(folder: Path, pattern: str, root: Path) -> list[Path]:
+def _files(folder: Path, ending: str, root: Path) -> list[Path]:
     """Files of a folder, none of which is a link that leads out of the data."""
-    found = sorted(folder.glob(pattern))
-    outside = next((file for file in found if not file.resolve().is_relative_to(root.resolve())), None)
+    files = with_ending(folder.iterdir(), folder, ending)
+    outside = next((file for file in files if not is_within(file, root)), None)
     if outside is not None:
         raise UserError(f"{outside.name} is a link that leads out of {root.name}.")
-    return found
+    return files
+
+
+def _named(folder: Path, ending: str, root: Path) -> dict[str, Path]:
+    """Files by their names without the ending, of which no two may differ in capitals alone."""
+    files = _files(folder, ending, root)
+    named = {file.name[: -len(ending)].upper(): file for file in files}
+    if len(named) < len(files):
+        twice = next(file for file in files if named[file.name[: -len(ending)].upper()] != file)
+        raise UserError(f"{folder.name} has two files named {twice.name}, but for capitals.")
+    return named
 
 
 def idrid_segmentation(folder: str | Path, *, test: bool = False) -> list[Record]:
@@ -80,15 +91,11 @@ def idrid_segmentation(folder: str | Path, *, test: bool = False) -> list[Record
     root, part = Path(folder), PARTS[test]
     images = _folder(root, "A. Segmentation", "1. Original Images", part)
     truths = _folder(root, "A. Segmentation", "2. All Segmentation Groundtruths", part)
-    pictures = {file.stem: file for file in _files(images, "*.jpg", root)}
-    masks: dict[str, dict[str, Path]] = {name: {} for name in pictures}
-    for kind, place in IDRID_MASKS.items():
-        for file in _files(_folder(truths, place), f"*_{kind}.tif", root):
-            name = file.stem.removesuffix(f"_{kind}")
-            if name not in pictures:
-                raise UserError(f"{place}/{file.name} belongs to no picture in {part}.")
-            masks[name][kind] = file
-    return _some([Record(name, file, masks[name]) for name, file in pictures.items()], images)
+    pictures = _named(images, ".jpg", root)
+    masks = {
+        kind: _masks(_folder(truths, place), f"_{kind}.tif", root, pictures) for kind, place in IDRID_MASKS.items()
+    }
+    return _some([Record(file.stem, file, _of(name, masks)) for name, file in pictures.items()], images)
 
 
 def idrid_grading(folder: str | Path, *, test: bool = False) -> list[Record]:
@@ -101,10 +108,11 @@ def idrid_grading(folder: str | Path, *, test: bool = False) -> list[Record]:
     images = _folder(root, "B. Disease Grading", "1. Original Images", part)
     truths = _folder(root, "B. Disease Grading", "2. Groundtruths")
     grades = _grades(truths / f"{part[:2]} IDRiD_Disease Grading_{'Testing' if test else 'Training'} Labels.csv")
-    missing = next((name for name in grades if not (images / f"{name}.jpg").is_file()), None)
+    pictures = _named(images, ".jpg", root)
+    missing = next((name for name in grades if name.upper() not in pictures), None)
     if missing is not None:
         raise UserError(f"{missing}.jpg has a grade but is missing in {part}.")
-    records = [Record(name, images / f"{name}.jpg", {}, grade, False) for name, grade in grades.items()]
+    records = [Record(name, pictures[name.upper()], {}, grade, False) for name, grade in grades.items()]
     return _some(records, images)
 
 
@@ -116,18 +124,30 @@ def fgadr(folder: str | Path) -> list[Record]:
     """
     root = Path(folder)
     images = _folder(root, "Seg-set", "Original_Images")
-    grades = _grades(root / "Seg-set" / "DR_Seg_Grading_Label.csv")
-    pictures = {file.stem: file for file in _files(images, "*.png", root)}
-    masks: dict[str, dict[str, Path]] = {name: {} for name in pictures}
-    for kind, place in FGADR_MASKS.items():
-        for file in _files(_folder(root, "Seg-set", place), "*.png", root):
-            if file.stem not in pictures:
-                raise UserError(f"{place}/{file.name} belongs to no picture in Original_Images.")
-            masks[file.stem][kind] = file
-    ungraded = next((name for name in pictures if name not in grades), None)
+    grades = {name.upper(): grade for name, grade in _grades(root / "Seg-set" / "DR_Seg_Grading_Label.csv").items()}
+    pictures = _named(images, ".png", root)
+    masks = {
+        kind: _masks(_folder(root, "Seg-set", place), ".png", root, pictures) for kind, place in FGADR_MASKS.items()
+    }
+    ungraded = next((file.stem for name, file in pictures.items() if name not in grades), None)
     if ungraded is not None:
         raise UserError(f"{ungraded}.png has no grade in DR_Seg_Grading_Label.csv.")
-    return _some([Record(name, file, masks[name], grades[name]) for name, file in pictures.items()], images)
+    return _some([Record(file.stem, file, _of(name, masks), grades[name]) for name, file in pictures.items()], images)
+
+
+def _masks(folder: Path, ending: str, root: Path, pictures: dict[str, Path]) -> dict[str, Path]:
+    """One kind's masks by the names of their pictures."""
+    masks = _named(folder, ending, root)
+    alone = next((file.name for name, file in masks.items() if name not in pictures), None)
+    if alone is not None:
+        place = next(iter(pictures.values())).parent.name if pictures else "the folder of pictures"
+        raise UserError(f"{folder.name}/{alone} belongs to no picture in {place}.")
+    return masks
+
+
+def _of(name: str, masks: dict[str, dict[str, Path]]) -> dict[str, Path]:
+    """One picture's masks by kind."""
+    return {kind: files[name] for kind, files in masks.items() if name in files}
 
 
 def _some(records: list[Record], where: Path) -> list[Record]:
@@ -143,6 +163,8 @@ def _grades(file: Path) -> dict[str, int]:
     found: dict[str, int] = {}
     try:
         lines = list(csv.reader(file.read_text(encoding="utf-8-sig").splitlines()))
+    except OSError as error:
+        raise UserError(f"{file.name} {why_not(error)}.") from None
     except (ValueError, csv.Error) as error:
         raise UserError(f"{file.name} is no table of text: {error}.") from None
     for number, line in enumerate(lines, 1):
@@ -178,8 +200,11 @@ def read_retinas(records: Sequence[Record], size: int) -> tuple[Tensor, Tensor, 
     for record in records:
         try:
             image, mask = _read(record, size)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            left_out.append(f"{record.name}: {error}")
+        except UserError as error:  # a ValueError too: first
+            left_out.append(f"{record.name}: {str(error).rstrip('.')}")
+            continue
+        except UNREADABLE as error:
+            left_out.append(f"{record.name}: it {why_not(error)}")
             continue
         images.append(image)
         masks.append(mask)
@@ -190,100 +215,63 @@ def read_retinas(records: Sequence[Record], size: int) -> tuple[Tensor, Tensor, 
 
 
 def _read(record: Record, size: int) -> tuple[Tensor, Tensor]:
-    with Image.open(record.image) as picture:
-        shape = picture.size
-        if shape[0] * shape[1] > LARGEST:
-            raise ValueError(f"{record.image.name} has more than {LARGEST:,} pixels")
-        pixels = _square(picture.convert("RGB")).resize((size, size), Image.Resampling.BOX)
+    whole = picture(record.image, largest=LARGEST)
+    pixels = _square(whole).resize((size, size), Image.Resampling.BOX)
     mask = np.zeros((len(KINDS), size, size), dtype=bool)
     for number, kind in enumerate(KINDS):
         if kind in record.masks:
-            mask[number] = _mask(record.masks[kind], shape, size)
+            mask[number] = _mask(record.masks[kind], whole.size, size)
     return torch.from_numpy(np.asarray(pixels).transpose(2, 0, 1).copy()), torch.from_numpy(mask)
 
 
 def _mask(file: Path, shape: tuple[int, int], size: int) -> np.ndarray:
-    """Lesion pixels: of a picture of one channel all that are not 0 (IDRiD's palettes), else those with a bright first
-    channel (FGADR)."""
-    with Image.open(file) as picture:
-        if picture.size != shape:
-            raise ValueError(f"{file.name} has another size than its picture")
-        values = np.asarray(picture)
-    lesion = values > 0 if values.ndim == 2 else values[..., 0] >= FULL
+    with Image.open(file) as opened:
+        if opened.size != shape:
+            raise UserError(f"{file.name} has another size than its picture.")
+        values = _brightness(only_frame(opened, file))
     full = np.zeros((max(shape), max(shape)), dtype=bool)
     top, left = ((max(shape) - side) // 2 for side in (shape[1], shape[0]))
-    full[top : top + shape[1], left : left + shape[0]] = lesion
+    full[top : top + shape[1], left : left + shape[0]] = _lesion(values, file.name)
     rows, columns = np.nonzero(full)  # by pixel, since averaging would lose a single one
     found = np.zeros((size, size), dtype=bool)
     found[rows * size // len(full), columns * size // len(full)] = True
     return found
 
 
-def _square(picture: Image.Image) -> Image.Image:
+def _brightness(mask: Image.Image) -> np.ndarray:
+    """(height, width): the brightest channel of a palette's colours (IDRiD), else the first channel (FGADR)."""
+    if mask.mode in ("P", "PA"):
+        return np.asarray(mask.convert("RGB")).max(-1)
+    values = np.asarray(mask)
+    return values if values.ndim == 2 else values[..., 0]
+
+
+def _lesion(values: np.ndarray, name: str) -> np.ndarray:
+    """Lesion pixels of a mask, which do not depend on how it was stored.
+
+    With black and one other level, these are the other's, whatever it is (1, 76, 255); with more, as soft edges have,
+    those of half of white or more.
+
+    Raises:
+        UserError: a mask of several levels that are all dark.
+    """
+    brightest = values.max(initial=0)
+    if ((values == 0) | (values == brightest)).all():
+        return values > 0
+    white = next((scale for scale in SCALES if brightest <= scale), float(brightest))
+    if DARK / 255 < brightest / white < 0.5:
+        raise UserError(f"{name} should be black and white; its brightest pixel is {brightest} of {white}.")
+    return values >= white / 2
+
+
+def _square(whole: Image.Image) -> Image.Image:
     """Padded with black to a square, the picture in the middle."""
-    side = max(picture.size)
-    found = Image.new(picture.mode, (side, side))
-    found.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    side = max(whole.size)
+    found = Image.new(whole.mode, (side, side))
+    found.paste(whole, ((side - whole.width) // 2, (side - whole.height) // 2))
     return found
 
 
 def field_of_view(images: Tensor) -> Tensor:
     """Where a picture shows retina: uint8 (N, 3, s, s) to bool (N, s, s)."""
     return images.amax(1) > DARK
-
-
-# ------------------------------------------------------------------------------------------------- writing
-
-
-def write_idrid(folder: str | Path, pictures: Iterable, *, test: bool = False) -> list[str]:
-    """Write drawn pictures (`fundus`) as IDRiD does, both parts; for tests and for a look at the layout."""
-    root, part = Path(folder), PARTS[test]
-    segmentation, grading = root / "A. Segmentation", root / "B. Disease Grading"
-    lines, names = ["Image name,Retinopathy grade,Risk of macular edema ,,"], []
-    for number, one in enumerate(pictures, 1):
-        name, other = f"IDRiD_{number:02d}", f"IDRiD_{number:03d}"
-        image = Image.fromarray(one.image.permute(1, 2, 0).numpy())
-        for place, stem in ((segmentation, name), (grading, other)):
-            target = place / "1. Original Images" / part
-            target.mkdir(parents=True, exist_ok=True)
-            image.save(target / f"{stem}.jpg", quality=95)
-        for kind, mask in zip(KINDS, one.masks.numpy(), strict=True):
-            target = segmentation / "2. All Segmentation Groundtruths" / part / IDRID_MASKS[kind]
-            target.mkdir(parents=True, exist_ok=True)
-            if mask.any():
-                palette = Image.fromarray(mask.astype(np.uint8), mode="P")
-                palette.putpalette([0, 0, 0, 255, 0, 0])
-                palette.save(target / f"{name}_{kind}.tif")
-        lines.append(f"{other} ,{one.grade},0,,")
-        names.append(name)
-    truths = grading / "2. Groundtruths"
-    truths.mkdir(parents=True, exist_ok=True)
-    labels = truths / f"{part[:2]} IDRiD_Disease Grading_{'Testing' if test else 'Training'} Labels.csv"
-    labels.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return names
-
-
-def write_fgadr(folder: str | Path, pictures: Iterable) -> list[str]:
-    """Write drawn pictures as FGADR does."""
-    root = Path(folder) / "Seg-set"
-    lines, names = [], []
-    for place in FGADR_MASKS.values():
-        (root / place).mkdir(parents=True, exist_ok=True)
-    for number, one in enumerate(pictures):
-        name = f"{number:04d}_1"
-        for place, pixels in (("Original_Images", one.image.permute(1, 2, 0).numpy()), *_fgadr_masks(one)):
-            (root / place).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(root / place / f"{name}.png")
-        lines.append(f"{name}.png,{one.grade}")
-        names.append(name)
-    (root / "DR_Seg_Grading_Label.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return names
-
-
-def _fgadr_masks(one: object) -> list[tuple[str, np.ndarray]]:
-    masks = dict(zip(KINDS, one.masks.numpy(), strict=True))  # type: ignore[attr-defined]
-    return [
-        (place, np.repeat((255 * masks[kind])[..., None], 3, 2).astype(np.uint8))
-        for kind, place in FGADR_MASKS.items()
-        if masks[kind].any()
-    ]

@@ -10,20 +10,20 @@ in pixels, and fold01.txt, fold01test.txt, … beside the annotations, one 8-dig
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from firsthand.data.drawn.vehicles import CLASSES
+from firsthand.data.readers.files import UNREADABLE, picture, why_not
 from firsthand.errors import UserError
 
-#: VEDAI's class number: ours. Motorcycles (7), buses (8), and large and small land vehicles (31, 201) are left out; the
-#: released conversion of labels lets motorcycles through as vans.
+#: VEDAI's class number: ours. Motorcycles (7), buses (8), planes (31), and small land vehicles (201) are left
+#: out; the released conversion of labels lets motorcycles through as vans.
 CLASS_NUMBERS = {1: "car", 2: "truck", 4: "tractor", 5: "camping", 9: "van", 10: "other", 11: "pickup", 23: "boat"}
 LEFT_OUT = (7, 8, 31, 201)
 
@@ -55,8 +55,11 @@ def read_names(folder: str | Path, fold: int, *, test: bool = False, size: int =
     file = Path(folder) / f"Annotations{size}" / f"fold{fold:02d}{'test' if test else ''}.txt"
     if not file.is_file():
         raise UserError(f"{file.parent.name}/{file.name} is missing; an unpacked VEDAI has it.")
-    names = file.read_text(encoding="utf-8", errors="replace").split()
-    wrong = next((name for name in names if not (len(name) == 8 and name.isdigit())), None)
+    try:
+        names = file.read_text(encoding="utf-8-sig", errors="replace").split()
+    except OSError as error:
+        raise UserError(f"{file.name} {why_not(error)}.") from None
+    wrong = next((name for name in names if not (len(name) == 8 and name.isascii() and name.isdigit())), None)
     if wrong is not None or not names:
         raise UserError(
             f"{file.name} should hold names of 8 digits; {wrong[:80]!r} is none." if wrong else f"{file.name} is empty."
@@ -65,7 +68,7 @@ def read_names(folder: str | Path, fold: int, *, test: bool = False, size: int =
 
 
 def parse_annotation(text: str, name: str, size: int) -> tuple[Tensor, Tensor]:
-    """Boxes (n, 4), hulls clipped to the picture, and labels (n,) of an annotation.
+    """Boxes (n, 4), hulls clipped to the picture, and labels (n,) of an annotation; those wholly outside are left out.
 
     Raises:
         UserError: a line without 14 numbers, or an unknown class; file and line are named.
@@ -80,22 +83,23 @@ def parse_annotation(text: str, name: str, size: int) -> tuple[Tensor, Tensor]:
             fields = []
         if len(fields) != 14 or not np.isfinite(fields).all():
             raise UserError(f"{name}, line {number}: 14 numbers are expected; got {line.strip()[:60]!r}.")
-        kind = int(fields[3])
+        kind = fields[3]
         if kind in LEFT_OUT:
             continue
         if kind not in CLASS_NUMBERS:
-            raise UserError(f"{name}, line {number}: unknown class {kind}.")
+            raise UserError(f"{name}, line {number}: unknown class {kind:g}.")
         xs, ys = np.clip(fields[6:10], 0, size), np.clip(fields[10:14], 0, size)
+        if xs.min() == xs.max() or ys.min() == ys.max():  # no pixel of it is seen, so no detector can meet it
+            continue
         boxes.append([xs.min(), ys.min(), xs.max(), ys.max()])
-        labels.append(CLASSES.index(CLASS_NUMBERS[kind]))
+        labels.append(CLASSES.index(CLASS_NUMBERS[int(kind)]))
     return torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.tensor(labels, dtype=torch.int64)
 
 
 def _pixels(file: Path, size: int) -> np.ndarray:
-    with Image.open(file) as picture:
-        pixels = np.asarray(picture.convert("RGB"))
+    pixels = np.asarray(picture(file))
     if pixels.shape != (size, size, 3):
-        raise ValueError(f"it has {pixels.shape[1]} by {pixels.shape[0]} pixels, not {size}")
+        raise UserError(f"{file.name} has {pixels.shape[1]} by {pixels.shape[0]} pixels, not {size}.")
     return pixels
 
 
@@ -117,7 +121,7 @@ def read_vedai(folder: str | Path, names: Sequence[str], *, size: int = 512) -> 
             colour, infrared = (
                 _pixels(root / f"Vehicules{size}" / f"{name}_{kind}.png", size) for kind in ("co", "ir")
             )
-            text = (root / f"Annotations{size}" / f"{name}.txt").read_text(encoding="utf-8")
+            text = (root / f"Annotations{size}" / f"{name}.txt").read_text(encoding="utf-8-sig")
             found = parse_annotation(text, f"{name}.txt", size)
         except FileNotFoundError as error:
             left_out.append(f"{name}: {Path(str(error.filename)).name} is missing")
@@ -125,8 +129,8 @@ def read_vedai(folder: str | Path, names: Sequence[str], *, size: int = 512) -> 
         except UserError as error:  # a ValueError too: first
             left_out.append(str(error).rstrip("."))
             continue
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            left_out.append(f"{name}: damaged ({error})")
+        except UNREADABLE as error:
+            left_out.append(f"{name}: it {why_not(error)}")
             continue
         images.append(torch.from_numpy(np.concatenate([colour, infrared[..., :1]], 2).transpose(2, 0, 1).copy()))
         boxes.append(found[0])
@@ -137,38 +141,3 @@ def read_vedai(folder: str | Path, names: Sequence[str], *, size: int = 512) -> 
             f"No picture of VEDAI could be read in {root.name}: {left_out[0] if left_out else 'no names given'}."
         )
     return Vedai(torch.stack(images), boxes, labels, kept, left_out)
-
-
-def write_vedai(folder: str | Path, scenes: Iterator | Sequence, classes: Sequence[str], *, fold: int = 1) -> list[str]:
-    """Write `firsthand.data.drawn.aerial` scenes as VEDAI, the last quarter as the fold's test; returns names."""
-    root, names = Path(folder), []
-    numbers = {name: number for number, name in CLASS_NUMBERS.items()}
-    for count, scene in enumerate(scenes):
-        size, name = scene.image.shape[-1], f"{count:08d}"
-        for kind in ("Vehicules", "Annotations"):
-            (root / f"{kind}{size}").mkdir(parents=True, exist_ok=True)
-        pixels = scene.image.permute(1, 2, 0).numpy()
-        Image.fromarray(np.ascontiguousarray(pixels[..., :3])).save(root / f"Vehicules{size}" / f"{name}_co.png")
-        Image.fromarray(np.repeat(pixels[..., 3:], 3, 2)).save(root / f"Vehicules{size}" / f"{name}_ir.png")
-        lines = []
-        for corners, label in zip(scene.corners, scene.labels.tolist(), strict=True):
-            centre, forward = corners.mean(0).tolist(), corners[1] - corners[0]
-            turn = float(torch.atan2(forward[1], forward[0]))
-            numbers_of_line = [
-                *centre,
-                turn,
-                numbers[classes[label]],
-                1,
-                0,
-                *corners[:, 0].tolist(),
-                *corners[:, 1].tolist(),
-            ]
-            lines.append(" ".join(f"{value:.6g}" for value in numbers_of_line))
-        (root / f"Annotations{size}" / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        names.append(name)
-    cut = len(names) - max(1, len(names) // 4)
-    for suffix, part in (("", names[:cut]), ("test", names[cut:])):
-        (root / f"Annotations{size}" / f"fold{fold:02d}{suffix}.txt").write_text(
-            "\n".join(part) + "\n", encoding="utf-8"
-        )
-    return names

@@ -17,6 +17,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from firsthand.data.readers.files import UNREADABLE, is_within, picture, why_not, with_ending
+from firsthand.data.readers.glyphs import characters_of, faces_in
 from firsthand.data.readers.mat import read_mat
 from firsthand.errors import UserError
 
@@ -55,31 +57,48 @@ def _font(name: str, points: int) -> ImageFont.FreeTypeFont:
     import matplotlib
 
     path = Path(name) if Path(name).is_absolute() else Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
+    if path.is_file() and faces_in(path) > 1:
+        raise UserError(f"{path.name} holds {faces_in(path)} fonts; give a file of one.")
     try:
         return ImageFont.truetype(str(path), points)
     except OSError:
         raise UserError(f"{path.name} is missing or not a font.") from None
 
 
+@cache
+def _characters(file: str) -> set[str]:
+    return characters_of(Path(file))
+
+
+def _lacked(text: str, font: ImageFont.FreeTypeFont) -> str:
+    """The characters of a text that a font would draw as a box."""
+    return "".join(sorted(set(text) - _characters(str(font.path))))
+
+
 def font_files(folder: str | Path) -> tuple[str, ...]:
-    """The .ttf and .otf files of a folder, as a domain takes them.
+    """The .ttf and .otf files of a folder, in capitals too, as a domain takes them; hidden ones are left out.
 
     Raises:
         UserError: no such folder, or no font in it.
     """
-    found = tuple(str(file.resolve()) for file in sorted(Path(folder).glob("*")) if file.suffix in (".ttf", ".otf"))
-    if not found:
+    files = with_ending(Path(folder).glob("*"), Path(folder), ".ttf", ".otf")
+    if not files:
         raise UserError(f"{Path(folder).name} holds no .ttf or .otf file.")
-    return found
+    return tuple(str(file.resolve()) for file in files)
 
 
 def render(text: str, domain: Domain, rng: np.random.Generator, size: tuple[int, int] = SIZE) -> np.ndarray:
     """One word as uint8 (height, width), a little out of place, turned, and noisy.
 
     The word is stretched to fill most of the picture, as cut-out words are when they are scaled to one size.
+
+    Raises:
+        UserError: no font, or one that lacks a character of the text.
     """
     height, width = size
     font = _font(domain.fonts[rng.integers(len(domain.fonts))], height)
+    if _lacked(text, font):
+        raise UserError(f"{Path(str(font.path)).name} lacks {_lacked(text, font)!r}, needed to draw {text[:80]!r}.")
     left, top, right, bottom = font.getbbox(text)
     glyphs = Image.new("L", (max(1, round(right - left)), max(1, round(bottom - top))), 0)
     ImageDraw.Draw(glyphs).text((-left, -top), text, font=font, fill=255)
@@ -146,8 +165,14 @@ def read_mjsynth(folder: str | Path, split: str = "train") -> list[tuple[Path, s
     listing = Path(folder) / f"annotation_{split}.txt"
     if not listing.is_file():
         raise UserError(f"{listing.name} is missing in {Path(folder).name}; an unpacked MJSynth has it.")
+    try:
+        lines = listing.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except OSError as error:
+        raise UserError(f"{listing.name} {why_not(error)}.") from None
     pairs = []
-    for number, line in enumerate(listing.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         name = line.split(" ")[0]
         parts = Path(name).stem.split("_")
         if len(parts) != 3 or not parts[1]:
@@ -175,12 +200,14 @@ def read_iiit5k(folder: str | Path, split: str = "test") -> list[tuple[Path, str
 
 def _inside(folder: Path, name: str, where: str) -> Path:
     """A file of a folder, which a listing must not lead out of."""
-    try:
-        if (folder / name).resolve().is_relative_to(folder.resolve()):
-            return folder / name
-    except (ValueError, OSError):  # a zero byte, or longer than a name can be
-        pass
-    raise UserError(f"{where}: {name[:80]!r} leads out of the folder.")
+    if not is_within(folder / name, folder):
+        raise UserError(f"{where}: {name[:80]!r} leads out of the folder.")
+    return folder / name
+
+
+def _capitals(text: str) -> str:
+    """A text in capitals, letter by letter: one without a single capital of its own ("ß", "ﬁ", "ı") stays as it is."""
+    return "".join(one.upper() if one.upper().lower() == one.lower() else one for one in text)
 
 
 def load_words(
@@ -191,7 +218,8 @@ def load_words(
 
     Args:
         pairs: as `read_mjsynth` and `read_iiit5k` give them.
-        alphabet: words are put into capitals; one with another letter is left out.
+        alphabet: words are put into capitals; one with another letter is left out, also if it has no capital of its own
+            (the capitals of "Maß" are another word's).
         size: height and width.
         channels: 1 or 3.
         shortest: shorter words are left out (the released test takes 3).
@@ -212,7 +240,7 @@ def load_words(
         else np.lib.format.open_memmap(store, mode="w+", dtype=np.uint8, shape=shape)
     )
     for path, text in pairs:
-        word, name = text.upper(), path.name[:80]
+        word, name = _capitals(text), path.name[:80]
         if len(word) < shortest or set(word) - set(alphabet):
             left_out.append(f"{name}: {text[:80]!r} is too short or has a letter outside the alphabet")
             continue
@@ -220,13 +248,15 @@ def load_words(
             left_out.append(f"{name}: {text[:80]!r} needs more than the {steps} columns that the network reads")
             continue
         try:
-            with Image.open(path) as picture:
-                pixels = picture.convert("RGB" if channels == 3 else "L").resize((size[1], size[0]))
-        except FileNotFoundError:
-            left_out.append(f"{name}: missing")
+            pixels = picture(path, "RGB" if channels == 3 else "L").resize((size[1], size[0]))
+        except UserError as error:
+            left_out.append(f"{name}: {str(error).rstrip('.')}")
             continue
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # Pillow's, for a damaged picture
-            left_out.append(f"{name}: damaged, or larger than a word can be")
+        except Image.DecompressionBombError:
+            left_out.append(f"{name}: larger than a word can be")
+            continue
+        except UNREADABLE as error:
+            left_out.append(f"{name}: it {why_not(error)}")
             continue
         pixels_of[len(texts)] = np.asarray(pixels).reshape(*size, channels).transpose(2, 0, 1)
         texts.append(word)

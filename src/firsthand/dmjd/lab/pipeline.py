@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torchvision.transforms import v2
 
-from firsthand.data.readers.imagenet import Mixed, split_folder, tuning_transform, validation_accuracy
+from firsthand.data.readers.imagenet import Mixed, split_folder, tuning_transform, validation_accuracy, validation_files
 from firsthand.data.readers.images import FolderBatches, InMemory
 from firsthand.dmjd.lab.config import PRESETS, Config
 from firsthand.dmjd.lab.runs import images, probe
@@ -129,6 +129,7 @@ def _finetune(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
     folder = split_folder(config.data, "train")
     transform = tuning_transform(224, training=True)
     batches = FolderBatches(folder, transform, batch=config.batch, workers=config.workers)
+    held = validation_files(split_folder(config.data, "val"), batches.classes, workers=config.workers)
     classes = len(batches.classes)
     model = pretrained_classifier(config, seed, classes, recipe.drop_path).to(accelerator.device)
     steps, warmup, lr = schedule(config, len(batches))
@@ -136,7 +137,7 @@ def _finetune(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
         model, Mixed(batches, 0.8, 1.0, classes), steps=steps, lr=lr, warmup=warmup, seed=seed,
         layer_decay=recipe.layer_decay, **_options(config, accelerator, progress, "finetune"),
     )  # fmt: skip
-    accuracy = validation_accuracy(model, split_folder(config.data, "val"), 224, workers=config.workers)
+    accuracy = validation_accuracy(model, held, 224, workers=config.workers)
     return losses, {"parameters": float(sum(p.numel() for p in model.parameters())), "accuracy": accuracy}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from firsthand.data.readers.images import faces
+from firsthand.data.readers.images import ImageFiles, faces
 from firsthand.errors import UserError
 from firsthand.grnn.attacks import attack_many, match, psnr
 from firsthand.grnn.gradients import shared_gradient
@@ -46,12 +46,7 @@ class Pictures:
         if config.data is None:
             self.num_classes, self.count = PEOPLE, PEOPLE
             return
-        from torchvision.datasets import ImageFolder
-
-        try:
-            self.folder = ImageFolder(config.data)
-        except FileNotFoundError:
-            raise UserError(f"{Path(config.data).name} must hold a subfolder of images for every class.") from None
+        self.folder = ImageFiles(Path(config.data))
         self.num_classes, self.count = len(self.folder.classes), len(self.folder)
 
     def batch(self, size: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -66,7 +61,7 @@ class Pictures:
 
         change = v2.Compose([v2.Resize((self.size, self.size)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
         pairs = [self.folder[int(row)] for row in rows]
-        images = torch.stack([change(picture.convert("RGB")) for picture, _ in pairs])
+        images = torch.stack([change(picture) for picture, _ in pairs])
         return images, torch.tensor([label for _, label in pairs])
 
 
@@ -101,6 +96,9 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     pictures = Pictures(config)
     if max(config.batches) > pictures.count:  # before the smaller ones have taken their hours
         raise UserError(f"A batch of {max(config.batches)} needs as many images; there are {pictures.count}.")
+    for batch in config.batches if config.data is not None else ():
+        for number in range(config.repeats):
+            pictures.batch(batch, 1000 * seed + number)  # one that cannot be read is named now
     metrics: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
     plan = [
