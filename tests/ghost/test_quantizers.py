@@ -225,3 +225,12 @@ def test_a_trained_gate_shuts_itself_unless_a_budget_holds_it(budget, low, high)
     with torch.no_grad():
         chance = float(open_probability(gate.logits(student, teacher)).mean())
     assert low <= chance <= high
+
+
+def test_lessons_of_other_sites_are_refused():
+    teacher = OneToOneTeacher([4], dim=8, gate="always")
+    wide, tall = torch.rand(2, 4, 2, 8), torch.rand(2, 4, 8, 2)
+    assert float(teacher([wide], [wide])[0]) == 0
+    for other in (tall, wide[:1]):  # as many sites, or one picture for all: their squares would be compared
+        with pytest.raises(ValueError, match="layer by layer"):
+            teacher([wide], [other])

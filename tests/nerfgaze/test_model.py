@@ -363,3 +363,14 @@ def test_fitting_brings_near_what_was_shown_and_what_was_not(monkeypatch: pytest
     assert all(after > before + 1 for before, after in near.values())
     assert int(live.stranger(0).person[0]) not in range(runs.PEOPLE)
     assert not torch.equal(live.stranger(0).images, live.stranger(1).images)
+
+
+def test_an_estimator_takes_square_pictures_only():
+    net = est.Estimator(48)  # 24 x 96 pixels leave it as many numbers as 48 x 48
+    for call in (
+        lambda: est.estimated(net, torch.rand(2, 3, 24, 96)),
+        lambda: est.train_estimator(torch.rand(2, 3, 24, 96), torch.zeros(2, 2), steps=1, batch=2),
+        lambda: est.train_estimator(torch.rand(2, 3, 48, 48), torch.zeros(2), steps=1, batch=2),
+    ):
+        with pytest.raises(ValueError, match="Square pictures"):
+            call()

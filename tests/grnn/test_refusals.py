@@ -1,0 +1,53 @@
+"""What the attacks refuse before they begin."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from firsthand.grnn import attack, match, psnr, shared_gradient, wasserstein
+from firsthand.grnn.victims import face_batch, untrained_victim
+
+X, Y = face_batch(1, 0)
+MODEL = untrained_victim(0)
+GRADIENT = shared_gradient(MODEL, X, Y)
+OPTIONS = {"batch": 1, "image_shape": (3, 32, 32), "num_classes": 100}
+
+
+@pytest.mark.parametrize("method", ["grnn", "dlg", "idlg", "pixels", "inverting"])
+@pytest.mark.parametrize("iterations", [0, -1])
+def test_an_attack_without_iterations_is_refused(method, iterations):
+    with pytest.raises(ValueError, match=f"iterations must be at least 1; got {iterations}"):
+        attack(MODEL, GRADIENT, **OPTIONS, method=method, iterations=iterations)
+
+
+@pytest.mark.parametrize("gradient", [GRADIENT[:-1], GRADIENT[:1], GRADIENT[None]])
+def test_a_gradient_of_another_length_is_refused(gradient):
+    with pytest.raises(ValueError, match=rf"the model has {len(GRADIENT)} parameters"):
+        attack(MODEL, gradient, **OPTIONS, iterations=1)
+    with pytest.raises(ValueError, match="same length"):
+        wasserstein(gradient, GRADIENT)
+
+
+def test_shapes_and_labels_that_do_not_fit_are_refused():
+    for options, words in (
+        ({"image_shape": (3, 32, 64)}, r"must be \(c, s, s\); got \(3, 32, 64\)"),
+        ({"labels": torch.tensor([100])}, r"from 0 to 99; got \[100\]"),
+        ({"labels": torch.tensor([-1])}, r"from 0 to 99; got \[-1\]"),
+        ({"labels": "biases"}, "got 'biases'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            attack(MODEL, GRADIENT, **{**OPTIONS, **options}, iterations=1)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 16, 64), (1, 3, 33, 33), (3, 32, 32)])
+def test_a_lenet_takes_its_own_size_only(shape):
+    with pytest.raises(ValueError, match="32 x 32; got"):
+        MODEL(torch.rand(shape))
+
+
+def test_one_image_is_not_compared_with_many():
+    many = torch.rand(3, 3, 8, 8)
+    for score in (psnr, match):
+        with pytest.raises(ValueError, match="same shape"):
+            score(many, many[:1])
