@@ -22,6 +22,7 @@ from firsthand.dmjd.model import DMJD, Classifier, build
 from firsthand.dmjd.recipes import CROP, RECIPES, fine_tune, pretrain, scaled_lr
 from firsthand.errors import UserError
 from firsthand.kit.lab.results import Result
+from firsthand.kit.train.device import LARGEST_SEED, seed_refused
 from firsthand.kit.train.large import in_steps, loop_options
 from firsthand.kit.train.loop import accelerator_for, load_tensors
 
@@ -73,8 +74,10 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
         "probe/random"; after fine-tuning "accuracy" (all three shares); arrays "loss" (steps,).
 
     Raises:
-        UserError: no such data or weights, or sizes that do not fit.
+        UserError: a seed out of range; no such data or weights, or sizes that do not fit.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
     accelerator = accelerator_for(device, config.precision)
     begin = time.perf_counter()
     work = _pretrain if config.task == "pretrain" else _finetune

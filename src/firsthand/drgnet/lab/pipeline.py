@@ -25,6 +25,7 @@ from firsthand.drgnet.system import DRGNet, Retinas, gathered, lesion_probabilit
 from firsthand.drgnet.training import take_over, train_grader, train_segmenter, train_together
 from firsthand.errors import UserError
 from firsthand.kit.lab.results import Result
+from firsthand.kit.train.device import LARGEST_SEED, seed_refused
 from firsthand.kit.train.loop import accelerator_for
 
 __all__ = ["PRESETS", "Config", "run", "with_data"]
@@ -79,7 +80,12 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
         Result with metrics "precision/<kind>" and "kappa" on the test set before the rounds, "precision/pool/before"
         and "…/after" (mean over lesions on pool pictures that were not corrected), "clicks", "pixels" (of the expert),
         "moved" (mean change of uncorrected pixels); arrays "loss/lesions", "loss/grades", "loss/together".
+
+    Raises:
+        UserError: a seed out of range, or data that are missing or do not fit.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
     begin = time.perf_counter()
     accelerator = accelerator_for(device)
     train, test, pool = _real(config, seed) if config.data else _drawn(config, seed)

@@ -29,6 +29,7 @@ from firsthand.ghost.training import (
     train_detector,
 )
 from firsthand.kit.lab.results import Result
+from firsthand.kit.train.device import LARGEST_SEED, seed_refused
 from firsthand.kit.train.loop import accelerator_for
 
 __all__ = ["PRESETS", "Config", "run", "with_data"]
@@ -77,7 +78,12 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
         Result with metrics "precision/teacher", "precision/converted", "precision/student" (mean average precision,
         per cent), "bits" (mean), "size" (MB), "size/full", "operations" (10 ** 9 bit-operations along the graph);
         arrays "loss/teacher", "loss/student" (detection losses by step), "bits" (layers,), "opened" (steps, L).
+
+    Raises:
+        UserError: a seed out of range, or data that are missing or do not fit.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
     begin = time.perf_counter()
     accelerator = accelerator_for(device)
     train, test, model = _data(config, seed)

@@ -22,7 +22,7 @@ from firsthand.grnn.lab.runs import RECOVERED
 from firsthand.grnn.networks import LeNet, SigmoidResNet18, uniform_init_
 from firsthand.grnn.victims import PEOPLE
 from firsthand.kit.lab.results import Result
-from firsthand.kit.train.device import resolve_device
+from firsthand.kit.train.device import LARGEST_SEED, resolve_device, seed_refused
 
 __all__ = ["PRESETS", "Config", "run", "with_data"]
 
@@ -94,7 +94,12 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     Returns:
         Result with metrics "<method>/<victim>/<B>/psnr" (dB, median over images), "…/labels" and "…/success"
         (shares), and arrays of the same names "…/found" and "…/truth" (images of the first repeat).
+
+    Raises:
+        UserError: a seed out of range, or data that are missing or do not fit.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
     from tqdm import tqdm
 
     where, begin = resolve_device(device), time.perf_counter()

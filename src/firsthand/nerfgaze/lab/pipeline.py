@@ -16,6 +16,7 @@ from firsthand.data.drawn.directions import angular_error, pitchyaw_to_vector
 from firsthand.data.drawn.heads import Heads, heads, redrawn
 from firsthand.errors import UserError
 from firsthand.kit.lab.results import Result
+from firsthand.kit.train.device import LARGEST_SEED, seed_refused
 from firsthand.kit.train.loop import accelerator_for
 from firsthand.nerfgaze import estimator as est
 from firsthand.nerfgaze.full import read_people, train_full
@@ -52,7 +53,12 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
         Result with metrics "error" (degrees, of the judge on what was made), "floor" (on true pictures of the same
         requests), "mean" (of always saying the mean gaze), "psnr" (dB); arrays "loss" by step, "made" and "true"
         uint8 (N, 3, s, s). With real faces: metric "loss" and its array alone.
+
+    Raises:
+        UserError: a seed out of range, or data that are missing or do not fit.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
     begin = time.perf_counter()
     if config.data:
         return _real(config, seed, device, progress, begin)
