@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import index
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,6 +35,10 @@ class Packing:
     bits: int
     bound: float
     total: int
+
+    def __post_init__(self) -> None:
+        for name in ("bits", "total"):  # NumPy's integers would overflow in slots
+            object.__setattr__(self, name, index(getattr(self, name)))
 
     @property
     def slot(self) -> int:
@@ -70,7 +75,7 @@ class Packing:
 
 def _integers(update: np.ndarray, slices: int) -> list[int]:
     """round(10^32 u / S) as the protocol has it, exactly: a float is a ratio of two integers."""
-    found = []
+    found, slices = [], index(slices)
     for value in update:
         above, below = float(value).as_integer_ratio()
         found.append((2 * above * SCALE + below * slices) // (2 * below * slices))
