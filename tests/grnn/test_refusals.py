@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from firsthand.grnn import attack, match, psnr, shared_gradient, wasserstein
+from firsthand.grnn import attack, epsilon, match, psnr, shared_gradient, wasserstein
 from firsthand.grnn.victims import face_batch, untrained_victim
 
 X, Y = face_batch(1, 0)
@@ -51,3 +51,11 @@ def test_one_image_is_not_compared_with_many():
     for score in (psnr, match):
         with pytest.raises(ValueError, match="same shape"):
             score(many, many[:1])
+
+
+def test_nothing_sent_spends_nothing():
+    assert epsilon(multiplier=1.0, rate=0.01, steps=0) == 0
+    assert epsilon(multiplier=0.0, rate=0.01, steps=1) == float("inf")
+    for change in ({"steps": -1}, {"rate": 0.0}, {"rate": 1.5}, {"multiplier": -1.0}, {"delta": 0.0}, {"delta": 1.0}):
+        with pytest.raises(ValueError, match=r"at least 0, rate in \(0, 1\]"):
+            epsilon(**{"multiplier": 1.0, "rate": 0.01, "steps": 1, **change})

@@ -81,13 +81,15 @@ class Activation(nn.Module):
 
     Args:
         bits: of the rounding.
-        limit: the range; the released code has 1.
+        limit: the range, positive; the released code has 1.
         learned: the limit is learned, as PACT (arXiv 1805.06085): values above it pass their gradient to it, and
             rounding's own error a little more.
     """
 
     def __init__(self, bits: int, limit: float = 1.0, *, learned: bool = False) -> None:
         super().__init__()
+        if not 0 < limit < float("inf"):
+            raise ValueError(f"The limit of activations must be positive and finite; got {limit}.")
         self.bits, self.learned = _bits(bits), learned
         self.limit: Tensor
         value = torch.tensor(float(limit))
