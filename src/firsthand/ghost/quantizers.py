@@ -120,7 +120,8 @@ class LSQ(nn.Module):
     def __init__(self, weight: Tensor, bits: int) -> None:
         super().__init__()
         self.low, self.high = -(2 ** (_bits(bits) - 1)), 2 ** (bits - 1) - 1
-        self.step = nn.Parameter(2 * weight.detach().abs().mean() / max(self.high, 1) ** 0.5)
+        step = 2 * weight.detach().abs().mean() / max(self.high, 1) ** 0.5
+        self.step = nn.Parameter(step.clamp_min(1e-8))  # weights that are all 0 stay 0
         self.gain = 1 / (weight.numel() * max(self.high, 1)) ** 0.5
 
     def forward(self, w: Tensor) -> Tensor:
