@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from firsthand.errors import UserError
 from firsthand.grnn import attack, epsilon, match, psnr, shared_gradient, wasserstein
+from firsthand.grnn.lab import pipeline
+from firsthand.grnn.lab.pipeline import PRESETS, run, with_data
 from firsthand.grnn.victims import face_batch, untrained_victim
 
 X, Y = face_batch(1, 0)
@@ -59,3 +66,38 @@ def test_nothing_sent_spends_nothing():
     for change in ({"steps": -1}, {"rate": 0.0}, {"rate": 1.5}, {"multiplier": -1.0}, {"delta": 0.0}, {"delta": 1.0}):
         with pytest.raises(ValueError, match=r"at least 0, rate in \(0, 1\]"):
             epsilon(**{"multiplier": 1.0, "rate": 0.01, "steps": 1, **change})
+
+
+def _folder(place, count=3):
+    for name in ("ada", "ben"):
+        (place / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = np.random.default_rng(number).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(place / name / f"{number}.png")
+    return place
+
+
+@pytest.mark.parametrize("left", [0, 30, 0.5, 0.9])
+def test_a_damaged_picture_is_said_before_the_first_attack(tmp_path, monkeypatch, left):
+    monkeypatch.setattr(pipeline, "attack_many", lambda *_, **__: pytest.fail("it attacked"))
+    file = _folder(tmp_path) / "ben" / "2.png"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: left if isinstance(left, int) else int(left * len(whole))])
+    config = replace(with_data(PRESETS["smoke"], str(tmp_path)), batches=(1, 6), methods=("dlg",))
+    with pytest.raises(UserError, match=r"^The image 2\.png cannot be read: .*[^.]\.$"):
+        run(config, device="cpu", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"iterations": 0}, "at least one iteration; got 0"),
+        ({"methods": ("dlg", "magic")}, "Unknown method among dlg, magic"),
+        ({"victims": ("lenet", "vgg")}, "Unknown victim 'vgg'"),
+        ({"image_size": 64}, "32 pixels a side, not 64"),
+    ],
+)
+def test_settings_are_checked_before_the_first_attack(monkeypatch, change, words):
+    monkeypatch.setattr(pipeline, "attack_many", lambda *_, **__: pytest.fail("it attacked"))
+    with pytest.raises(UserError, match=words):
+        run(replace(PRESETS["smoke"], **change), device="cpu", progress=False)

@@ -15,7 +15,7 @@ from firsthand.errors import UserError
 from firsthand.kit.lab.claims import NotTested
 from firsthand.nerfgaze import estimator as est
 from firsthand.nerfgaze.fields import FaceField, Renderer
-from firsthand.nerfgaze.full import FullRecipe, in_head
+from firsthand.nerfgaze.full import FullRecipe, in_head, read_people
 from firsthand.nerfgaze.lab import assets as film
 from firsthand.nerfgaze.lab import live, measures, runs
 from firsthand.nerfgaze.lab.pipeline import PRESETS, run, with_data
@@ -374,3 +374,25 @@ def test_an_estimator_takes_square_pictures_only():
     ):
         with pytest.raises(ValueError, match="Square pictures"):
             call()
+
+
+def test_short_presets_stay_short_on_real_faces(tmp_path: Path) -> None:
+    folder = str(faces(tmp_path))
+    smoke, book, paper = (with_data(PRESETS[name], folder) for name in ("smoke", "book", "paper"))
+    assert (smoke.full.steps, book.full.steps, paper.full.steps) == (3, 150, 500_000)
+    assert paper.full == FullRecipe()
+    own = replace(PRESETS["smoke"], full=FullRecipe(steps=7))
+    assert with_data(own, folder).full.steps == 7  # who has chosen is not overruled
+    found = run(smoke, device="cpu", progress=False)
+    assert found.arrays["loss"].shape == (3,)
+    assert np.isfinite(found.arrays["loss"]).all()
+
+
+def test_people_to_learn_are_the_first_pictures_of_each(tmp_path: Path) -> None:
+    folder = faces(tmp_path)
+    whole, two = read_people(folder, 10**6), read_people(folder, 2)
+    assert [len(one.images) for one in two] == [2] * len(whole)
+    for one, some in zip(whole, two, strict=True):
+        assert len(one.images) > 2
+        for name in ("images", "gaze", "pose"):
+            assert torch.equal(getattr(some, name), getattr(one, name)[:2])

@@ -273,6 +273,12 @@ def evaluate(
 
 
 def mean_precision(model: Detector, data: Pictures) -> float:
-    """Mean average precision at an overlap of one half, in per cent."""
+    """Mean average precision at an overlap of one half, in per cent.
+
+    Raises:
+        ValueError: there is nothing to find.
+    """
     values = list(evaluate(model, data).values())
+    if not values:
+        raise ValueError("These pictures show no object, so no precision can be measured.")
     return 100 * sum(values) / len(values)

@@ -89,6 +89,17 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     begin = time.perf_counter()
     accelerator = accelerator_for(device)
     train, test, pool = _real(config, seed) if config.data else _drawn(config, seed)
+    if max(r.batch for r in (config.union, config.lesions, config.grades, config.together)) > len(train):
+        raise UserError(f"There are {len(train)} pictures to train on, fewer than a batch of a stage.")
+    if config.update.batch // 2 > len(train):
+        raise UserError(f"There are {len(train)} pictures to train on, fewer than a round replays.")
+    if config.rounds * config.chosen >= len(pool) or config.rounds < 1:
+        raise UserError(
+            f"{config.rounds} rounds of {config.chosen} pictures leave none of the pool's {len(pool)} uncorrected: "
+            "give more pictures, or fewer rounds."
+        )
+    if not len(test):
+        raise UserError("There is no picture to test on.")
     need_apart(train=train, test=test, pool=pool)
 
     def stage(name: str) -> dict[str, Any]:

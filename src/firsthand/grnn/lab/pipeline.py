@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from firsthand.data.readers.images import faces
 from firsthand.errors import UserError
-from firsthand.grnn.attacks import attack_many, match, psnr
+from firsthand.grnn.attacks import METHODS, attack_many, match, psnr
 from firsthand.grnn.gradients import shared_gradient
 from firsthand.grnn.lab.config import PRESETS, Config
 from firsthand.grnn.lab.runs import RECOVERED
@@ -65,9 +66,22 @@ class Pictures:
         from torchvision.transforms import v2
 
         change = v2.Compose([v2.Resize((self.size, self.size)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-        pairs = [self.folder[int(row)] for row in rows]
-        images = torch.stack([change(picture.convert("RGB")) for picture, _ in pairs])
-        return images, torch.tensor([label for _, label in pairs])
+        images = torch.stack([change(self._picture(int(row))) for row in rows])
+        return images, torch.tensor([self.folder.targets[row] for row in rows])
+
+    def _picture(self, row: int) -> Image.Image:
+        """A picture of the folder.
+
+        Raises:
+            UserError: it is damaged, or larger than a picture can be.
+        """
+        assert self.folder is not None
+        path = Path(self.folder.samples[row][0])
+        try:
+            with Image.open(path) as picture:
+                return picture.convert("RGB")
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's
+            raise UserError(f"The image {path.name} cannot be read: {str(error).rstrip('.')}.") from None
 
 
 def victim(name: str, num_classes: int, seed: int) -> nn.Module:
@@ -102,19 +116,29 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
         raise UserError(seed_refused(seed))
     from tqdm import tqdm
 
+    unknown = [name for name in config.victims if name not in TV_WEIGHT]
+    if unknown:
+        raise UserError(f"Unknown victim {unknown[0]!r}: choose lenet or resnet18.")
+    if not set(config.methods) <= set(METHODS):
+        raise UserError(f"Unknown method among {', '.join(config.methods)}: choose of {', '.join(METHODS)}.")
+    if "lenet" in config.victims and config.image_size != 32:
+        raise UserError(f"A LeNet takes images of 32 pixels a side, not {config.image_size}: choose resnet18.")
+    if config.iterations is not None and config.iterations < 1:
+        raise UserError(f"An attack needs at least one iteration; got {config.iterations}.")
     where, begin = resolve_device(device), time.perf_counter()
     pictures = Pictures(config)
     if max(config.batches) > pictures.count:  # before the smaller ones have taken their hours
         raise UserError(f"A batch of {max(config.batches)} needs as many images; there are {pictures.count}.")
+    seeds = [1000 * seed + number for number in range(config.repeats)]
+    drawn = {b: [pictures.batch(b, s) for s in seeds] for b in config.batches}  # a damaged picture is said before hours
     metrics: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
     plan = [
         (m, v, b) for v in config.victims for b in config.batches for m in config.methods if not (m == "idlg" and b > 1)
     ]
     for method, name, batch in tqdm(plan, disable=not progress, unit="attack"):
-        seeds = [1000 * seed + number for number in range(config.repeats)]
         models = [victim(name, pictures.num_classes, s).to(where) for s in seeds]
-        batches = [pictures.batch(batch, s) for s in seeds]
+        batches = drawn[batch]
         gradients = [shared_gradient(m, x.to(where), y.to(where)) for m, (x, y) in zip(models, batches, strict=True)]
         found = attack_many(
             models, gradients, batch=batch, image_shape=(3, config.image_size, config.image_size), seeds=seeds,
