@@ -155,3 +155,35 @@ def test_the_finite_sum_is_the_mean_of_its_parts():
     every = torch.arange(problem.examples).expand(2, -1)
     assert torch.allclose(problem.loss(x, every), problem.objective(x))
     assert (problem.n, problem.m) == (30, 6)
+
+
+@pytest.mark.parametrize(
+    "x0",
+    [
+        torch.tensor([3.0, -2.0], dtype=torch.bfloat16),
+        torch.tensor([3.0, -2.0], requires_grad=True),
+        torch.tensor([3, -2]),
+        np.array([3, -2], dtype=">f8"),
+        np.array([3, -2], dtype=np.longdouble),
+        np.array([3, -2], dtype=np.int8),
+        [3, -2],
+    ],
+    ids=str,
+)
+def test_a_start_of_any_real_numbers_is_taken(x0):
+    own = Problem.from_callables(lambda x: (x * x).sum(), lambda x: x.sum() - 1, x0)
+    assert (own.x0.tolist(), own.x0.dtype) == ([3, -2], torch.float64)
+    assert float(own.objective(own.x0)) == 13
+
+
+@pytest.mark.parametrize("x0", [[1j, 2], torch.tensor([1j, 2]), ["1", "2"], [None, 1]], ids=str)
+def test_a_start_of_other_numbers_is_refused(x0):
+    with pytest.raises(ValueError, match="x0 must hold real numbers; got"):
+        Problem.from_callables(lambda x: (x * x).sum(), lambda x: x.sum() - 1, x0)
+
+
+def test_a_start_is_a_copy():
+    for x0 in (torch.tensor([3.0, -2.0], dtype=torch.float64), np.array([3.0, -2.0])):
+        own = Problem.from_callables(lambda x: (x * x).sum(), lambda x: x.sum() - 1, x0)
+        x0[0] = 100
+        assert own.x0.tolist() == [3, -2]

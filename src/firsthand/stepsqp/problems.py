@@ -92,7 +92,7 @@ class Problem:
         Raises:
             ValueError: shapes that do not fit, more constraints than variables, non-finite values at x0.
         """
-        start = torch.as_tensor(np.asarray(x0, dtype=float))
+        start = _real(x0)
         if start.ndim != 1 or len(start) == 0:
             raise ValueError(f"x0 must be one point, shape (n,); got {tuple(start.shape)}.")
         value, residual = _try(objective, start, "objective"), _try(constraints, start, "constraints")
@@ -165,6 +165,14 @@ def _gradient(value: Tensor, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
     found = torch.autograd.grad(value, x, allow_unused=True, retain_graph=True)[0]
     return torch.zeros_like(x) if found is None else found
+
+
+def _real(x0: Any) -> Tensor:
+    """A start as float64 on the CPU, whatever kind of real numbers it is given as."""
+    values = x0.detach().cpu() if isinstance(x0, Tensor) else np.asarray(x0)
+    if values.is_complex() if isinstance(values, Tensor) else values.dtype.kind not in "fiub":
+        raise ValueError(f"x0 must hold real numbers; got {values.dtype}.")
+    return values.double().clone() if isinstance(values, Tensor) else torch.from_numpy(values.astype(np.float64))
 
 
 def _try(function: Callable[[Tensor], Tensor], x: Tensor, name: str) -> Tensor:
