@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from firsthand.convnextv2 import PRESETS, Config, build, classifier_from, layer_scales, run
 from firsthand.convnextv2.lab import pipeline
@@ -289,3 +290,30 @@ def test_the_builder_keeps_the_first_pictures(tmp_path, monkeypatch):
     with np.load(tmp_path / "out.npz", allow_pickle=False) as found:
         assert found["train_labels"].tolist() == [4, 5]
         assert found["test_images"].shape == (1, 28, 28)
+
+
+def test_what_cannot_be_used_is_said_before_training(tiny_imagenet, tmp_path, monkeypatch):
+    for work in ("pretrain", "fine_tune"):
+        monkeypatch.setattr(pipeline, work, lambda *_, **__: pytest.fail("it trained"))
+    file = tmp_path / "own.safetensors"
+    save_file({"model.encoder.stages.0.0.dwconv.bias": torch.zeros(7)}, file)
+    torch.save({"model": {}}, tmp_path / "own.pt")
+    tuning = with_data(_small(PRESETS["paper-finetune"], steps=1), str(tiny_imagenet))
+    shapes = r"own\.safetensors does not fit atto: .*stages.0.0.dwconv.bias has shape \(7,\), the model \(40,\)"
+    for config, words in (
+        (replace(tuning, weights=str(file)), shapes),
+        (replace(tuning, weights=str(tmp_path / "own.pt")), r"own\.pt is PyTorch's own kind of file"),
+        (replace(tuning, weights=None, steps=None, batch=4096, passes=4096), "A batch of 4096 needs at least as many"),
+        (replace(PRESETS["smoke"], weights=str(file)), "Pre-training begins with fresh weights.*paper-finetune"),
+    ):
+        with pytest.raises(UserError, match=words):
+            run(config, device="cpu", progress=False)
+    bare = tmp_path / "bare"
+    shutil.copytree(tiny_imagenet / "train", bare / "train")
+    with pytest.raises(UserError, match="has no folder 'val'"):
+        run(replace(tuning, weights=None, data=str(bare)), device="cpu", progress=False)
+
+
+def test_smoke_runs_on_a_folder_of_ones_own(tiny_imagenet):
+    config = replace(with_data(PRESETS["smoke"], str(tiny_imagenet)), batch=4, passes=4, workers=0, steps=2)
+    assert np.isfinite(run(config, device="cpu", progress=False).arrays["loss"]).all()

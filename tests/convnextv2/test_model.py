@@ -325,3 +325,59 @@ def test_selectivity_of_known_channels():
     assert class_selectivity(activations, labels).tolist() == pytest.approx([1.0, 0.0, (2 - 0.5) / 2.5], abs=1e-6)
     maps = activations[:, None, None].expand(6, 2, 2, 3)
     torch.testing.assert_close(class_selectivity(maps, labels), class_selectivity(activations, labels))
+
+
+def _seeded(**options) -> FCMAE:
+    torch.manual_seed(0)
+    return FCMAE("micro", in_chans=1, decoder_dim=16, **options)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 64, 32), (2, 1, 32, 64), (2, 1, 36, 36), (1, 32, 32)])
+def test_pictures_that_are_not_square_are_refused(shape):
+    # 8 x 4 patches have as many as no square: without the refusal one picture's pixels enter the other's code.
+    model, images = _seeded(), torch.rand(shape)
+    mask = torch.zeros(shape[0], 16, dtype=torch.bool)
+    for call in (
+        model,
+        lambda x: model(x, mask),
+        lambda x: model.encode(x, mask),
+        lambda x: model.encode_masked(x, mask),
+    ):
+        with pytest.raises(ValueError, match=r"square, a multiple of 8 pixels a side; got \("):
+            call(images)
+
+
+@pytest.mark.parametrize("leaky", [False, True])
+def test_masks_of_another_shape_or_kind_are_refused(leaky):
+    model, images = _seeded(leaky=leaky), torch.rand(2, 1, 32, 32)
+    for mask in (torch.zeros(2, 64, dtype=torch.bool), torch.zeros(1, 16, dtype=torch.bool), torch.zeros(2, 16)):
+        for call in (model.encode, model.encode_masked):
+            with pytest.raises(ValueError, match=r"bool of shape \(2, 16\), True = hidden"):
+                call(images, mask)
+
+
+def test_a_loss_over_nothing_is_refused():
+    for ratio in (0.0, 1.0, -0.1, float("nan")):
+        with pytest.raises(ValueError, match="mask_ratio must lie in"):
+            FCMAE("micro", in_chans=1, mask_ratio=ratio)
+    with pytest.raises(ValueError, match="hides nothing"):
+        _seeded()(torch.rand(2, 1, 32, 32), torch.zeros(2, 16, dtype=torch.bool))
+
+
+def test_a_border_is_not_cut_off_silently():
+    model = build("micro", in_chans=1, num_classes=3)
+    assert model(torch.rand(2, 1, 64, 32)).shape == (2, 3)  # rectangles are fine for a classifier
+    with pytest.raises(ValueError, match=r"multiples of 8 pixels; got \(2, 1, 33, 32\)"):
+        model(torch.rand(2, 1, 33, 32))
+
+
+def test_patches_that_fill_no_square_are_refused():
+    with pytest.raises(ValueError, match="8 patches fill no square"):
+        unpatchify(torch.rand(1, 8, 16), 4, 1)
+
+
+def test_selectivity_needs_two_classes():
+    activations = torch.tensor([[1.0, 0.0], [3.0, 2.0]])
+    assert class_selectivity(activations, torch.tensor([0, 1]), eps=0).tolist() == [0.5, 1.0]
+    with pytest.raises(ValueError, match="two classes or more"):
+        class_selectivity(activations, torch.tensor([1, 1]))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from firsthand.dmjd import PRESETS, SIZES, run, scaled_lr
 from firsthand.dmjd.lab import pipeline
@@ -115,3 +117,32 @@ def test_the_notebook_and_the_film_train_at_the_tuned_rate():
 
     rate = chosen()["pretrain"][JOINT.setting]
     assert PRESETS["book"].blr == rate
+
+
+def test_what_cannot_be_used_is_said_before_training(tiny_imagenet, tmp_path, monkeypatch):
+    for work in ("pretrain", "fine_tune"):
+        monkeypatch.setattr(pipeline, work, lambda *_, **__: pytest.fail("it trained"))
+    file = tmp_path / "own.safetensors"
+    save_file({"model.encoder.blocks.0.norm1.bias": torch.zeros(7)}, file)
+    torch.save({"model": {}}, tmp_path / "own.pt")
+    tuning = with_data(
+        replace(PRESETS["paper-finetune"], batch=4, passes=2, workers=0, out=None, steps=1), str(tiny_imagenet)
+    )
+    shapes = r"own\.safetensors does not fit base: blocks.0.norm1.bias has shape \(7,\), the model \(768,\)"
+    for config, words in (
+        (replace(tuning, weights=str(file)), shapes),
+        (replace(tuning, weights=str(tmp_path / "own.pt")), r"own\.pt is PyTorch's own kind of file"),
+        (replace(tuning, weights=None, steps=None, batch=4096, passes=4096), "A batch of 4096 needs at least"),
+        (replace(PRESETS["smoke"], weights=str(file)), "Pre-training begins with fresh weights.*paper-finetune"),
+    ):
+        with pytest.raises(UserError, match=words):
+            run(config, device="cpu", progress=False)
+    bare = tmp_path / "bare"
+    shutil.copytree(tiny_imagenet / "train", bare / "train")
+    with pytest.raises(UserError, match="has no folder 'val'"):
+        run(replace(tuning, weights=None, data=str(bare)), device="cpu", progress=False)
+
+
+def test_smoke_runs_on_a_folder_of_ones_own(tiny_imagenet):
+    config = replace(with_data(PRESETS["smoke"], str(tiny_imagenet)), batch=4, passes=4, workers=0, steps=2)
+    assert np.isfinite(run(config, device="cpu", progress=False).arrays["loss"]).all()

@@ -222,3 +222,30 @@ def test_a_classifier_takes_an_encoder():
     assert model(_bytes(2, 1, 32, 32)).shape == (2, 10)
     with pytest.raises((ValueError, RuntimeError)):
         classifier("tiny-vit").take(encoder)
+
+
+@pytest.mark.parametrize("size", ["tiny-vit", "tiny-convvit"])
+def test_images_of_another_size_are_refused(size):
+    # 64 x 16 pixels make as many tokens as 32 x 32, but at other places.
+    model, head = build(size, decoder_depth=1), classifier(size, num_classes=3)
+    for shape in ((2, 1, 64, 16), (2, 1, 64, 64)):
+        for call in (model, head):
+            with pytest.raises(ValueError, match="are needed; got"):
+                call(torch.zeros(shape, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="1 x 32 x 32 are needed"):
+        head(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+
+
+def test_whole_numbers_that_are_no_bytes_are_refused():
+    images = torch.full((2, 1, 32, 32), 200)  # int64: as a float in [0, 1] it would be white
+    for call in (build("tiny-vit", decoder_depth=1), classifier("tiny-vit", num_classes=3)):
+        with pytest.raises(ValueError, match=r"bytes \(uint8\), or .*; got torch.int64"):
+            call(images)
+
+
+def test_masks_that_do_not_fit_or_hide_nothing_are_refused():
+    model, images = build("tiny-vit", decoder_depth=1), torch.zeros(2, 1, 32, 32, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="64 tokens an image"):
+        model(images, torch.ones(2, 2, 16, dtype=torch.bool))
+    with pytest.raises(ValueError, match="hides nothing"):
+        model(images, torch.zeros(2, 2, 64, dtype=torch.bool))

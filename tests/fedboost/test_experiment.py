@@ -12,7 +12,8 @@ from PIL import Image
 
 from firsthand.data.readers.words import load_words
 from firsthand.errors import UserError
-from firsthand.fedboost.lab import runs
+from firsthand.fedboost import History
+from firsthand.fedboost.lab import pipeline, runs
 from firsthand.fedboost.lab import search as tuning
 from firsthand.fedboost.lab.measures import (
     digit_case,
@@ -152,3 +153,90 @@ def test_views_of_an_observer():
     assert abs(float(torch.nn.functional.cosine_similarity(raw, hidden, dim=0))) < 0.05
     with pytest.raises(ValueError, match="Unknown view"):
         runs.observed(runs.Leak("magic"), 0)
+
+
+def _party(folder, words, grey=0):
+    """A client's words in MJSynth's layout, one grey in all of its pictures."""
+    folder.mkdir(parents=True)
+    names = [f"{i}_{word}_{i}.png" for i, word in enumerate(words)]
+    for name in names:
+        Image.fromarray(np.full((20, 60, 3), grey, dtype=np.uint8)).save(folder / name)
+    (folder / "annotation_train.txt").write_text("\n".join(f"{name} 1" for name in names))
+
+
+def _test_words(folder):
+    from scipy.io import savemat
+
+    (folder / "iiit5k").mkdir(parents=True)
+    Image.fromarray(np.zeros((20, 60, 3), dtype=np.uint8)).save(folder / "iiit5k" / "a.png")
+    rows = np.array([("a.png", "SALE")], dtype=[("ImgName", object), ("GroundTruth", object)])
+    savemat(folder / "iiit5k" / "testdata.mat", {"testdata": rows})
+
+
+def _seen(folder, monkeypatch, preset="paper", meanwhile=lambda: None):
+    """Names, numbers of words and greys of the clients that a run on a folder makes."""
+    found = []
+
+    def stub(clients, *_, tests, **__):
+        meanwhile()
+        found.extend((c.name, len(c.x) + len(c.x_held), int(c.x.max())) for c in clients)
+        return History(np.zeros((1, 2)), np.zeros((1, 2)), np.zeros((1, 2, 2)), {name: np.zeros(1) for name in tests})
+
+    monkeypatch.setattr(pipeline, "federate", stub)
+    run(replace(with_data(PRESETS[preset], str(folder)), strategies=("fedavg",)), device="cpu", progress=False)
+    return found
+
+
+def test_runs_on_folders_of_the_same_names_keep_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place, grey in (("one", 10), ("two", 200)):
+        _test_words(tmp_path / place)
+        for party in ("a", "b"):
+            _party(tmp_path / place / party, ("RED", "BLUE"), grey)
+    inner = []
+    first = _seen(tmp_path / "one", monkeypatch, meanwhile=lambda: inner.extend(_seen(tmp_path / "two", monkeypatch)))
+    assert first == [("a", 2, 10), ("b", 2, 10)]  # the other run began while this one's pictures were mapped
+    assert inner == [("a", 2, 200), ("b", 2, 200)]
+    assert list((tmp_path / ".firsthand" / "words").iterdir()) == []
+
+
+def test_what_programs_leave_in_a_folder_is_no_client(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _test_words(tmp_path)
+    for party in ("a", "b"):
+        _party(tmp_path / party, ("RED", "BLUE"))
+    for other in (".ipynb_checkpoints", "__MACOSX"):
+        (tmp_path / other).mkdir()
+    for _ in range(2):  # the first run leaves .firsthand
+        assert [name for name, _, _ in _seen(".", monkeypatch)] == ["a", "b"]
+
+
+def test_clients_with_one_word_are_left_out_with_a_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    _test_words(tmp_path)
+    for party, words in (("a", ("RED", "BLUE")), ("b", ("RED",)), ("c", ("RED", "BLUE", "GREEN"))):
+        _party(tmp_path / party, words)
+    assert [(name, count) for name, count, _ in _seen(tmp_path, monkeypatch)] == [("a", 2), ("c", 3)]
+    assert "b was left out: of its one word none could be kept for validation." in capsys.readouterr().err
+    _party(tmp_path / "alone" / "a", ("RED", "BLUE"))
+    _party(tmp_path / "alone" / "b", ("RED",))
+    _test_words(tmp_path / "alone")
+    with pytest.raises(UserError, match="at least two clients with two words or more"):
+        _seen(tmp_path / "alone", monkeypatch)
+
+
+def test_smoke_takes_a_few_words_of_ones_own_and_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    _test_words(tmp_path / "data")
+    for party in ("a", "b"):
+        _party(tmp_path / "data" / party, ["RED"] * 20)
+    assert _seen(tmp_path / "data", monkeypatch, "smoke") == [("a", 16, 0), ("b", 16, 0)]
+    assert "a: preset smoke takes the first 16 of 20." in capsys.readouterr().err
+    assert not (tmp_path / ".firsthand").exists()
+
+
+def test_more_clients_than_there_are_digits_for_are_refused():
+    assert min(map(len, runs.digit_shares("dirichlet", 71, 0))) >= 20
+    for split, clients, most in (("dirichlet", 100, 71), ("iid", 719, 718), ("sorted", 0, 718)):
+        with pytest.raises(ValueError, match=rf"1 to {most} clients of the split '{split}'; got {clients}"):
+            runs.digit_shares(split, clients, 0)

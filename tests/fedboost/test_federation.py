@@ -170,3 +170,25 @@ def test_unknown_strategies_are_refused():
 def test_training_alone():
     scores = train_alone(TASK, *_data(80, 0), epochs=15, tests=TESTS)
     assert scores["test"][-1] > 0.6
+
+
+def test_a_client_needs_two_examples():
+    x, y = _data(2, 0)
+    client = Client(TASK, x, y)
+    assert (len(client.x), len(client.x_held)) == (1, 1)
+    assert client.fit(get_state(client.model), 1).size == 1
+    for count in (0, 1):
+        with pytest.raises(ValueError, match=f"client a has {count} examples and {count} targets; one to train on"):
+            Client(TASK, x[:count], y[:count], name="client a")
+    with pytest.raises(ValueError, match="2 examples and 1 targets"):
+        Client(TASK, x, y[:1])
+
+
+def test_federations_of_nobody_and_tests_of_nothing_are_refused():
+    with pytest.raises(ValueError, match="at least one client"):
+        federate([], strategy("fedavg"), rounds=1)
+    x, y = _data(4, 0)
+    with pytest.raises(ValueError, match="2 slices are too few for 5 clients"):
+        federate([Client(TASK, x, y)] * 5, strategy("fedavg"), rounds=1, slices=2)
+    with pytest.raises(ValueError, match="at least one example"):
+        federate([Client(TASK, x, y)], strategy("fedavg"), rounds=1, tests={"none": (x[:0], y[:0])})

@@ -71,3 +71,8 @@ def test_accuracy_leaves_the_mode_alone():
     images = torch.zeros(3, 1, 24, 72)
     assert word_accuracy(model, images, torch.full((3, 3), 1)) <= 1
     assert model.training
+
+
+def test_the_recogniser_takes_pictures_of_its_height_only():
+    with pytest.raises(ValueError, match=r"\(N, channels, 32, W\); got \(1, 3, 40, 100\)"):
+        CRNN(width=0.0625)(torch.zeros(1, 3, 40, 100))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -164,3 +165,101 @@ def test_bad_updates_are_named():
         encrypted_aggregate([[1000.0], [1000.0]], [0.5, 0.5], key=generate_key(116, seeded(0)))
     with pytest.raises(ValueError, match="at least 2 bits"):
         encrypted_aggregate([[1.0], [1.0]], [0.5, 0.5], key_bits=128, pack_bits=1)
+
+
+SUMS = {
+    "plain": aggregate,
+    "encrypted": lambda u, p: encrypted_aggregate(u, p, key=KEY),
+    "packed": lambda u, p: encrypted_aggregate(u, p, key=KEY, pack_bits=16),
+    "ckks": ckks_aggregate,
+    "masked": masked_aggregate,
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+@pytest.mark.parametrize(
+    ("updates", "p"),
+    [
+        ([[1.0, 2.0], [3.0, 4.0]], [1.0]),
+        ([[1.0, 2.0], [3.0, 4.0]], [[0.5, 0.5]]),
+        ([1.0, 2.0], [0.5, 0.5]),
+        (np.array([[1 + 2j], [3]]), [0.5, 0.5]),
+        (torch.ones(2, 2, dtype=torch.bfloat16), [0.5, 0.5]),
+    ],
+    ids=["one weight", "a table of weights", "no table of updates", "complex", "bfloat16"],
+)
+def test_every_sum_refuses_what_does_not_fit(name, updates, p):
+    with pytest.raises(ValueError, match=r"need|must be real|have shape"):
+        SUMS[name](updates, p)
+
+
+@pytest.mark.parametrize("name", ["encrypted", "packed", "ckks", "masked"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_every_protected_sum_refuses_what_is_not_finite(name, bad):
+    with pytest.raises(ValueError, match=r"client 1 is (not finite|nan|-?inf)"):
+        SUMS[name]([[1.0, 2.0], [3.0, bad]], [0.5, 0.5])
+    with pytest.raises(ValueError, match=r"client 1 is (not finite|nan|-?inf)"):
+        SUMS[name]([[1.0, 2.0], [3.0, 4.0]], [0.5, bad])
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_weights_whose_sum_is_eight_are_right_or_refused(name):
+    updates, p = [[1.0, 3.0, -2.0], [4.0, 2.0, -3.0]], [3, 5]
+    if name in ("packed", "masked"):
+        with pytest.raises(ValueError, match=r"sum is 1; got 8|exceeds the bound"):
+            SUMS[name](updates, p)
+    else:
+        assert SUMS[name](updates, p) == pytest.approx([23, 19, -21], abs=1e-4)
+
+
+def test_weights_that_slices_round_to_nought_are_refused():
+    assert slice_weights(np.full(100, 0.01)).tolist() == [1] * 100
+    assert slice_weights(np.full(300, 1 / 300)).sum() == 0  # as published
+    with pytest.raises(ValueError, match="100 slices are too few for 300 clients"):
+        encrypted_aggregate(np.ones((300, 1)), np.full(300, 1 / 300), key=KEY)
+    assert slice_weights(np.full(300, 1 / 300), rounding="largest_remainder").sum() == 100
+
+
+@pytest.mark.parametrize("bound", [0.0, -1.0, np.nan, np.inf])
+def test_masks_need_a_bound(bound):
+    with pytest.raises(ValueError, match="bound must be positive and finite"):
+        masked_updates([[0.0]], [1.0], bound=bound)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int32, np.int64, np.uint64])
+@pytest.mark.parametrize("bits", [32, 256])
+def test_numpys_integers_are_integers(kind, bits):
+    key = generate_key(np.int64(bits), seeded(3))
+    public, rng = key.public, seeded(4)
+    assert key == generate_key(bits, seeded(3))
+    assert key.decrypt(public.encrypt(kind(5), rng)) == 5
+    first, second = public.encrypt(kind(5), rng), public.encrypt(7, rng)
+    assert key.decrypt(public.scale(first, kind(100))) == 500
+    assert key.decrypt(public.weighted_sum([first, second], slice_weights([0.4, 0.6]))) == 40 * 5 + 60 * 7
+
+
+def test_numpys_integers_in_short_keys_do_not_overflow():
+    key = paillier.PrivateKey(np.int64(65_521), np.int64(65_519))
+    public, plain = key.public, paillier.PrivateKey(65_521, 65_519)
+    assert (public.n, type(public.n)) == (65_521 * 65_519, int)
+    first, second = (np.uint64(plain.public.encrypt(number, seeded(5))) for number in (-12, 30))  # as arrays hold them
+    assert key.decrypt(public.add(first, second)) == 18
+    assert key.decrypt(np.uint64(public.scale(first, np.int64(3)))) == -36
+    assert factor(np.int64(public.n)) in ((65_521, 65_519), (65_519, 65_521))
+    with pytest.raises(TypeError, match="integer"):
+        public.encrypt(5.0)
+
+
+def test_settings_of_numpys_integers_give_the_same_sums():
+    updates, p = np.array([[0.5, -1.0], [1.5, 2.0]]), [0.25, 0.75]
+    for options in ({}, {"pack_bits": 32}):
+        wide = {name: np.int64(value) for name, value in options.items()}
+        found = encrypted_aggregate(updates, p, slices=np.int64(100), key=KEY, **wide)
+        assert found.tolist() == encrypted_aggregate(updates, p, key=KEY, **options).tolist()
+        assert found == pytest.approx([1.25, 1.25], abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [-6, 0, 1, 2, 3])
+def test_what_is_no_product_of_primes_is_not_taken_apart(n):
+    with pytest.raises(ValueError, match=f"at least 4; got {n}"):
+        factor(n)

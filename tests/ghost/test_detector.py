@@ -10,6 +10,7 @@ from firsthand.data.drawn.aerial import scenes
 from firsthand.ghost.detector import Detector, boxes_of, conv_macs, convolutions, count_macs, fold_batch_norm
 from firsthand.ghost.evaluation import average_precision, average_precisions, suppress
 from firsthand.ghost.loss import assign, detection_loss, stack_truths
+from firsthand.ghost.training import Pictures, Recipe, augmented, evaluate, train_detector
 
 
 def _small(**rest) -> Detector:
@@ -178,3 +179,22 @@ def test_precision_of_nothing():
 def test_unknown_variants_are_refused():
     with pytest.raises(ValueError, match="Unknown variant 'huge'"):
         Detector("huge")
+
+
+def test_sides_that_the_network_cannot_halve_are_refused():
+    for variant, side, needed in (("small", 56, 16), ("full", 48, 32)):
+        data = Pictures(
+            torch.zeros(1, 3, 64, side, dtype=torch.uint8), ({"boxes": torch.zeros(0, 4), "labels": torch.zeros(0)},)
+        )
+        model = Detector(variant, width=0.0625)
+        words = rf"multiples of {needed}; got \(1, 3, 64, {side}\)"
+        with pytest.raises(ValueError, match=words):
+            evaluate(model, data)
+        with pytest.raises(ValueError, match=words):
+            train_detector(model, data, Recipe(1, 1e-3, batch=1))
+
+
+def test_pictures_that_are_not_square_are_not_turned():
+    truth = {"boxes": torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "labels": torch.tensor([0])}
+    with pytest.raises(ValueError, match="must be square"):
+        augmented(torch.zeros(1, 3, 32, 64, dtype=torch.uint8), [truth], torch.Generator().manual_seed(0))

@@ -225,3 +225,29 @@ def test_a_trained_gate_shuts_itself_unless_a_budget_holds_it(budget, low, high)
     with torch.no_grad():
         chance = float(open_probability(gate.logits(student, teacher)).mean())
     assert low <= chance <= high
+
+
+def test_lessons_of_other_sites_are_refused():
+    teacher = OneToOneTeacher([4], dim=8, gate="always")
+    wide, tall = torch.rand(2, 4, 2, 8), torch.rand(2, 4, 8, 2)
+    assert float(teacher([wide], [wide])[0]) == 0
+    for other in (tall, wide[:1]):  # as many sites, or one picture for all: their squares would be compared
+        with pytest.raises(ValueError, match="layer by layer"):
+            teacher([wide], [other])
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_learned_step_leaves_zeros_zero(bits):
+    weights = torch.zeros(3, 2, 3, 3, requires_grad=True)
+    quantiser = LSQ(weights, bits)
+    found = quantiser(weights)
+    assert found.tolist() == weights.tolist()
+    found.sum().backward()
+    assert weights.grad.isfinite().all()
+    assert quantiser.step.grad.isfinite()
+
+
+def test_a_learned_step_starts_as_published():
+    weights = torch.randn(200, generator=torch.Generator().manual_seed(0))
+    for bits, high in ((2, 1), (4, 7), (8, 127)):
+        assert float(LSQ(weights, bits).step.detach()) == float(2 * weights.abs().mean() / high**0.5)

@@ -13,7 +13,7 @@ from firsthand.data.drawn.aerial import CLASSES, scene
 from firsthand.errors import UserError
 from firsthand.ghost.bits import layer_sigmas
 from firsthand.ghost.detector import Detector, convolutions
-from firsthand.ghost.lab import measures, runs
+from firsthand.ghost.lab import measures, pipeline, runs
 from firsthand.ghost.lab.export import export_int8
 from firsthand.ghost.lab.pipeline import PRESETS, run, with_data
 from firsthand.ghost.quantizers import quantize_model
@@ -24,6 +24,7 @@ from firsthand.ghost.training import (
     activation_ranges,
     augmented,
     evaluate,
+    mean_precision,
     measure_batch_norm,
     train_detector,
 )
@@ -190,3 +191,28 @@ def test_integers_run_and_nearly_agree(tmp_path):
         a, b = integer.raw(images, 4)[0], trained(images)[0]
     assert float((a - b).abs().mean() / b.abs().mean()) < 0.2
     assert set(evaluate(trained, data)) <= {0, 1, 2, 3}
+
+
+def test_a_test_fold_without_objects_gives_nan(tmp_path):
+    names = write_vedai(tmp_path, [scene(k, size=64, classes=CLASSES) for k in range(6)], CLASSES)
+    tested = (tmp_path / "Annotations64" / "fold01test.txt").read_text().split()
+    assert set(tested) < set(names)
+    for name in tested:
+        (tmp_path / "Annotations64" / f"{name}.txt").write_text("")
+    config = replace(with_data(PRESETS["smoke"], str(tmp_path)), size=64, teach=SHORT, learn=SHORT)
+    found = run(config, device="cpu", progress=False).metrics
+    assert all(np.isnan(found[f"precision/{who}"]) for who in ("teacher", "converted", "student"))
+    assert found["size"] > 0
+    nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    with pytest.raises(ValueError, match="show no object"):
+        mean_precision(_detector(), Pictures(torch.zeros(2, 4, 32, 32, dtype=torch.uint8), (nothing, nothing)))
+
+
+def test_batches_of_both_trainings_are_checked_before_the_first(tmp_path, monkeypatch, capsys):
+    write_vedai(tmp_path, [scene(k, size=64, classes=CLASSES) for k in range(48)], CLASSES)
+    monkeypatch.setattr(pipeline, "train_detector", lambda *_, **__: pytest.fail("it trained"))
+    config = replace(with_data(PRESETS["smoke"], str(tmp_path)), size=64)
+    with pytest.raises(UserError, match="There are 32 pictures to train on, fewer than a batch"):
+        run(replace(config, learn=replace(config.learn, batch=33)), device="cpu", progress=False)
+    said = capsys.readouterr().err  # 36 to train on, 12 to test
+    assert said.splitlines() == [f"Preset smoke takes the first {n} of {of} pictures." for n, of in ((32, 36), (8, 12))]

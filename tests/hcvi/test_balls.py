@@ -166,3 +166,31 @@ def test_large_numbers_are_scaled_as_small_ones_are():
     whole, large = make_balls(LINE), make_balls(LINE * 2.0**900)
     assert np.array_equal(whole.labels, large.labels)
     assert np.array_equal(whole.centers, large.centers)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (">f8", "torch knows no >f8 numbers"),
+        (">i4", "torch knows no >i4"),
+        (np.longdouble, "torch knows no"),
+        (complex, "got an array of complex128"),
+    ],
+)
+def test_arrays_that_torch_lacks_are_refused(kind, words):
+    points = np.arange(24).reshape(12, 2).astype(kind)
+    with pytest.raises(ValueError, match=words):
+        make_balls(points)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.complex64, torch.complex128])
+def test_tensors_that_would_lose_something_are_refused(kind):
+    with pytest.raises(ValueError, match=rf"real numbers that NumPy has as well; got a tensor of {kind}"):
+        make_balls(torch.arange(24).reshape(12, 2).to(kind))
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint16, np.uint64, np.float16, np.float32, bool])
+def test_points_of_other_real_numbers_are_taken(kind):
+    points = np.random.default_rng(0).integers(0, 2, (40, 3)).astype(kind)
+    wanted = make_balls(points.astype(np.float64)).labels
+    assert np.array_equal(make_balls(points).labels, wanted)

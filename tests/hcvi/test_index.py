@@ -171,3 +171,41 @@ def test_moving_and_scaling_leave_scores_alone():
     X, _ = SHAPES["smile4"](0)
     before, after = choose_k(X).scores, choose_k(4 * X - 7).scores
     assert before == pytest.approx(after, abs=1e-9)
+
+
+LABELS = [0, 0, 0, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["u1", "u8", ">i4", ">u8", ">f8", "f2", "f4", "g", "O"])
+def test_whole_labels_of_any_kind_are_taken(kind):
+    assert hcvi(CENTRES, np.array(LABELS).astype(kind)) == pytest.approx(7 / 18, abs=1e-15)
+
+
+def test_the_largest_labels_stay_apart_and_larger_ones_are_refused():
+    most = np.array([2**63 - 1] * 3 + [2**63 - 2] * 3 + [0], dtype=np.uint64)
+    assert hcvi(CENTRES, most) == pytest.approx(7 / 18, abs=1e-15)
+    for labels in (most + np.uint64(1), np.full(7, 2**64 - 1, dtype=np.uint64), np.full(7, 1e30), np.full(7, -1e30)):
+        with pytest.raises(ValueError, match="within 64 bits with a sign"):  # 2 ** 64 - 1 would have become noise
+            hcvi(CENTRES, labels)
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_labels_that_are_no_numbers_are_refused(bad):
+    with pytest.raises(ValueError, match="integers; got float64 that are not finite"):
+        hcvi(CENTRES, np.array([0, 0, 0, 1, 1, 1, bad]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.array(LABELS) + 1j, "integers; got complex128"),
+        (torch.tensor(LABELS) + 1j, "integers; got complex64"),
+        (np.array(list("aaabbbc")), "integers; got <U1"),
+        (torch.tensor(LABELS, dtype=torch.bfloat16), "NumPy has no bfloat16"),
+    ],
+)
+def test_labels_of_other_kinds_are_refused(labels, words):
+    with pytest.raises(ValueError, match=words):
+        hcvi(CENTRES, labels)
+    with pytest.raises(ValueError, match=words):
+        score(CENTRES, labels)

@@ -7,6 +7,7 @@ import re
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from firsthand.chapters import PACKAGE
 from firsthand.errors import UserError
@@ -66,3 +67,28 @@ def test_a_damaged_or_foreign_file_is_refused_by_name(tmp_path, monkeypatch):
     path.unlink()
     with pytest.raises(UserError, match=r"No file x\.safetensors"):
         weights.shipped("x")
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.pth", "a.safetensors"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pytorchs_own_files_are_refused_by_name_and_never_opened(tmp_path, name, zipped):
+    torch.save({"a": torch.zeros(2)}, tmp_path / name, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(UserError, match=rf"^{name} is PyTorch's own kind of file.*save_file and name that file\.$"):
+        weights.read_weights(tmp_path / name)
+    assert (tmp_path / name).is_file()
+
+
+def test_safetensors_of_any_name_are_read(tmp_path):
+    save_file({"a": torch.arange(3.0)}, tmp_path / "other.pt")
+    assert weights.read_weights(tmp_path / "other.pt")["a"].tolist() == [0, 1, 2]
+    with pytest.raises(UserError, match=r"No file none\.safetensors"):
+        weights.read_weights(tmp_path / "none.safetensors")
+
+
+def test_nobody_is_told_to_delete_their_own_file(tmp_path):
+    file = tmp_path / "mine.safetensors"
+    for content in (b"", b"GIF89a", b"x" * 100):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"mine\.safetensors is damaged .*: name another file") as said:
+            weights.read_weights(file)
+        assert "delete" not in str(said.value)

@@ -15,7 +15,7 @@ from firsthand.errors import UserError
 from firsthand.kit.lab.claims import NotTested
 from firsthand.nerfgaze import estimator as est
 from firsthand.nerfgaze.fields import FaceField, Renderer
-from firsthand.nerfgaze.full import FullRecipe, in_head
+from firsthand.nerfgaze.full import FullRecipe, in_head, read_people
 from firsthand.nerfgaze.lab import assets, live, measures, runs
 from firsthand.nerfgaze.lab.pipeline import PRESETS, run, with_data
 from firsthand.nerfgaze.model import COMPOSE, EYES, Codes, HeadModel, Sizes
@@ -362,3 +362,36 @@ def test_fitting_brings_near_what_was_shown_and_what_was_not(monkeypatch: pytest
     assert all(after > before + 1 for before, after in near.values())
     assert int(live.stranger(0).person[0]) not in range(runs.PEOPLE)
     assert not torch.equal(live.stranger(0).images, live.stranger(1).images)
+
+
+def test_an_estimator_takes_square_pictures_only():
+    net = est.Estimator(48)  # 24 x 96 pixels leave it as many numbers as 48 x 48
+    for call in (
+        lambda: est.estimated(net, torch.rand(2, 3, 24, 96)),
+        lambda: est.train_estimator(torch.rand(2, 3, 24, 96), torch.zeros(2, 2), steps=1, batch=2),
+        lambda: est.train_estimator(torch.rand(2, 3, 48, 48), torch.zeros(2), steps=1, batch=2),
+    ):
+        with pytest.raises(ValueError, match="Square pictures"):
+            call()
+
+
+def test_short_presets_stay_short_on_real_faces(tmp_path: Path) -> None:
+    folder = str(faces(tmp_path))
+    smoke, book, paper = (with_data(PRESETS[name], folder) for name in ("smoke", "book", "paper"))
+    assert (smoke.full.steps, book.full.steps, paper.full.steps) == (3, 150, 500_000)
+    assert paper.full == FullRecipe()
+    own = replace(PRESETS["smoke"], full=FullRecipe(steps=7))
+    assert with_data(own, folder).full.steps == 7  # who has chosen is not overruled
+    found = run(smoke, device="cpu", progress=False)
+    assert found.arrays["loss"].shape == (3,)
+    assert np.isfinite(found.arrays["loss"]).all()
+
+
+def test_people_to_learn_are_the_first_pictures_of_each(tmp_path: Path) -> None:
+    folder = faces(tmp_path)
+    whole, two = read_people(folder, 10**6), read_people(folder, 2)
+    assert [len(one.images) for one in two] == [2] * len(whole)
+    for one, some in zip(whole, two, strict=True):
+        assert len(one.images) > 2
+        for name in ("images", "gaze", "pose"):
+            assert torch.equal(getattr(some, name), getattr(one, name)[:2])

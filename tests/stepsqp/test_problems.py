@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
 import torch
 
-from firsthand.stepsqp import PROBLEMS, Problem, exact_kkt, logistic_problem, scipy_reference
+from firsthand.stepsqp import PROBLEMS, Problem, exact_kkt, logistic_problem, scipy_reference, step_search_sqp
 
 # f(x0) and |c(x0)|_1 as the collections give them, to six digits.
 STARTS = {
@@ -82,6 +83,42 @@ def test_own_functions_become_a_problem():
         assert torch.allclose(getattr(own, name)(x), getattr(theirs, name)(x))
 
 
+def _bent(x: torch.Tensor) -> torch.Tensor:
+    """|x_1| + x_2^2, by Python's own `if`, which `torch.func.vmap` cannot batch."""
+    return (x[0] if x[0] > 0 else -x[0]) + x[1] ** 2
+
+
+@pytest.mark.parametrize("objective", [_bent, lambda x: x[0].abs() + x[1] ** 2], ids=["if", "batched"])
+def test_own_functions_take_one_point_a_batch_and_none(objective):
+    own = Problem.from_callables(objective, lambda x: x.sum() - 1, (3.0, -2.0))
+    assert float(own.objective(own.x0)) == 7
+    assert own.constraints(own.x0).tolist() == [0]
+    assert own.gradient(own.x0).tolist() == [1, -4]
+    assert own.jacobian(own.x0).tolist() == [[1, 1]]
+    batch = torch.tensor([[[3.0, -2.0]], [[-3.0, 1.0]]], dtype=torch.float64)
+    assert own.objective(batch).tolist() == [[7], [4]]
+    assert own.gradient(batch).tolist() == [[[1, -4]], [[-1, 2]]]
+    assert own.jacobian(batch[:0]).shape == (0, 1, 1, 2)
+    assert own.objective(batch[:0]).shape == (0, 1)
+    # The gradient of |x_1| + x_2^2 at (3, -2) is (1, -4); less its part along (1, 1) that leaves 2.5 in both entries.
+    assert float(exact_kkt(own, own.x0)[0]) == pytest.approx(2.5)
+
+
+def test_own_functions_run_through_the_method_from_one_point():
+    own = Problem.from_callables(lambda x: (x * x).sum(), lambda x: x.sum() - 1, (3.0, -2.0))
+    assert step_search_sqp(own, iterations=200).x[0, -1].tolist() == pytest.approx([0.5, 0.5], abs=1e-6)
+    assert scipy_reference(own).x.tolist() == pytest.approx([0.5, 0.5], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["objective", "constraints", "gradient", "jacobian"])
+@pytest.mark.parametrize("shape", [(3,), (), (4, 1)])
+def test_points_of_another_length_are_refused(name, shape):
+    own = Problem.from_callables(lambda x: (x * x).sum(), lambda x: x.sum() - 1, (3.0, -2.0))
+    for problem in (own, PROBLEMS["HS6"]):
+        with pytest.raises(ValueError, match=rf"takes points of shape \(…, 2\); got {re.escape(str(shape))}"):
+            getattr(problem, name)(torch.zeros(shape))
+
+
 @pytest.mark.parametrize(
     ("objective", "constraints", "x0", "words"),
     [
@@ -93,6 +130,7 @@ def test_own_functions_become_a_problem():
         (lambda x: x.sum(), lambda x: x[5], [1, 2], "constraints failed at x0 with IndexError"),
         (lambda x: 1.0, lambda x: x[:1], [1, 2], "must return a torch tensor; got float"),
         (lambda x: x.sum(), lambda x: x[:1], [[1, 2]], r"shape \(n,\)"),
+        (lambda x: torch.tensor(float(x[0])), lambda x: x[:1], [1, 2], "must keep to torch"),
     ],
 )
 def test_bad_functions_are_explained(objective, constraints, x0, words):
@@ -117,3 +155,35 @@ def test_the_finite_sum_is_the_mean_of_its_parts():
     every = torch.arange(problem.examples).expand(2, -1)
     assert torch.allclose(problem.loss(x, every), problem.objective(x))
     assert (problem.n, problem.m) == (30, 6)
+
+
+@pytest.mark.parametrize(
+    "x0",
+    [
+        torch.tensor([3.0, -2.0], dtype=torch.bfloat16),
+        torch.tensor([3.0, -2.0], requires_grad=True),
+        torch.tensor([3, -2]),
+        np.array([3, -2], dtype=">f8"),
+        np.array([3, -2], dtype=np.longdouble),
+        np.array([3, -2], dtype=np.int8),
+        [3, -2],
+    ],
+    ids=str,
+)
+def test_a_start_of_any_real_numbers_is_taken(x0):
+    own = Problem.from_callables(lambda x: (x * x).sum(), lambda x: x.sum() - 1, x0)
+    assert (own.x0.tolist(), own.x0.dtype) == ([3, -2], torch.float64)
+    assert float(own.objective(own.x0)) == 13
+
+
+@pytest.mark.parametrize("x0", [[1j, 2], torch.tensor([1j, 2]), ["1", "2"], [None, 1]], ids=str)
+def test_a_start_of_other_numbers_is_refused(x0):
+    with pytest.raises(ValueError, match="x0 must hold real numbers; got"):
+        Problem.from_callables(lambda x: (x * x).sum(), lambda x: x.sum() - 1, x0)
+
+
+def test_a_start_is_a_copy():
+    for x0 in (torch.tensor([3.0, -2.0], dtype=torch.float64), np.array([3.0, -2.0])):
+        own = Problem.from_callables(lambda x: (x * x).sum(), lambda x: x.sum() - 1, x0)
+        x0[0] = 100
+        assert own.x0.tolist() == [3, -2]

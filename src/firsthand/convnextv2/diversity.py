@@ -50,7 +50,14 @@ def class_selectivity(activations: Tensor, labels: Tensor, *, eps: float = 1e-7)
 
     Returns:
         (C,).
+
+    Raises:
+        ValueError: fewer than two classes, so that there is no other mean.
     """
+    if len(labels) != len(activations) or len(labels.unique()) < 2:
+        raise ValueError(
+            f"Labels of two classes or more are needed, one a row; got {len(labels)} for {len(activations)}."
+        )
     if activations.ndim > 2:
         activations = activations.flatten(1, -2).mean(1)
     means = torch.stack([activations[labels == label].mean(0) for label in labels.unique()])

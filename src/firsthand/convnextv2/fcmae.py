@@ -26,8 +26,14 @@ def patchify(images: Tensor, patch: int) -> Tensor:
 
 
 def unpatchify(patches: Tensor, patch: int, channels: int) -> Tensor:
-    """The inverse of `patchify` for square images: (N, tokens, patch * patch * C) -> (N, C, H, W)."""
+    """The inverse of `patchify` for square images: (N, tokens, patch * patch * C) -> (N, C, H, W).
+
+    Raises:
+        ValueError: tokens that fill no square.
+    """
     grid = round(patches.shape[1] ** 0.5)
+    if grid**2 != patches.shape[1]:
+        raise ValueError(f"{patches.shape[1]} patches fill no square image.")
     x = patches.view(len(patches), grid, grid, patch, patch, channels)
     return x.permute(0, 5, 1, 3, 2, 4).reshape(len(patches), channels, grid * patch, grid * patch)
 
@@ -71,6 +77,23 @@ def normalise_patches(patches: Tensor) -> Tensor:
     return (patches - mean) / (variance + 1e-6).sqrt()
 
 
+def _is_square(images: Tensor, patch: int) -> bool:
+    return images.ndim == 4 and images.shape[2] == images.shape[3] and images.shape[3] % patch == 0
+
+
+def _wrong_images(images: Tensor, patch: int) -> str:
+    return f"Images must be (N, C, H, W), square, a multiple of {patch} pixels a side; got {tuple(images.shape)}."
+
+
+def _fits(mask: Tensor, images: Tensor, patch: int) -> bool:
+    return mask.dtype == torch.bool and mask.shape == (len(images), (images.shape[-1] // patch) ** 2)
+
+
+def _wrong_mask(mask: Tensor, images: Tensor, patch: int) -> str:
+    wanted = (len(images), (images.shape[-1] // patch) ** 2)
+    return f"The mask must be bool of shape {wanted}, True = hidden; got {mask.dtype} of shape {tuple(mask.shape)}."
+
+
 class FCMAE(nn.Module):
     """The fully convolutional masked autoencoder.
 
@@ -78,7 +101,7 @@ class FCMAE(nn.Module):
         size: of the encoder: a name or a Size.
         in_chans: channels of the images.
         decoder_dim, decoder_depth: width and number of the decoder's blocks.
-        mask_ratio: share of patches to hide.
+        mask_ratio: share of patches to hide, in (0, 1): where nothing is hidden the loss is a mean over nothing.
         norm_pix: compare with normalised patches.
         grn, layer_scale: of the encoder's blocks, as `build`; the decoder is always version 2.
         leaky: let the encoder see the whole image and hide patches from the decoder only (an ablation).
@@ -98,6 +121,8 @@ class FCMAE(nn.Module):
         leaky: bool = False,
     ) -> None:
         super().__init__()
+        if not 0 < mask_ratio < 1:
+            raise ValueError(f"mask_ratio must lie in (0, 1), so that something is hidden; got {mask_ratio}.")
         self.encoder = build(size, num_classes=0, in_chans=in_chans, grn=grn, layer_scale=layer_scale)
         self.patch = self.encoder.size.patch
         self.proj = nn.Linear(self.encoder.size.dims[-1], decoder_dim)
@@ -123,7 +148,12 @@ class FCMAE(nn.Module):
             loss: mean squared error over the hidden patches, a scalar.
             prediction: (N, g * g, P * P * C).
             mask: the mask used.
+
+        Raises:
+            ValueError: images or a mask of another shape, or a mask that hides nothing.
         """
+        if not _is_square(images, self.patch):
+            raise ValueError(_wrong_images(images, self.patch))
         tokens = (images.shape[-1] // self.patch) ** 2
         if mask is None:
             where = None if generator is not None else images.device
@@ -131,6 +161,8 @@ class FCMAE(nn.Module):
             keep: int | None = int(tokens * (1 - self.mask_ratio) + 1e-9)
         else:
             keep = None
+        if mask.device.type == "cpu" and not mask.any():  # a GPU would have to be waited for
+            raise ValueError("The mask hides nothing, so there is nothing to compare.")
         prediction = self._decode(self._encode(images, mask, keep), mask)
         target = patchify(images, self.patch)
         if self.norm_pix:
@@ -139,16 +171,28 @@ class FCMAE(nn.Module):
         return (error * mask).sum() / mask.sum(), prediction, mask
 
     def encode(self, images: Tensor, mask: Tensor) -> Tensor:
-        """(N, C, H, W) and a mask (N, g * g) -> (N, width, g, g), zero at hidden sites, before any last norm."""
+        """(N, C, H, W) and a mask (N, g * g) -> (N, width, g, g), zero at hidden sites, before any last norm.
+
+        Raises:
+            ValueError: images that are not square or no multiple of the patch, or a mask of another shape.
+        """
         return self._encode(images, mask, None).permute(0, 3, 1, 2)
 
     def encode_masked(self, images: Tensor, mask: Tensor) -> Tensor:
         """`encode` by the plain form, which computes hidden sites as well and sets them to zero."""
+        if not _is_square(images, self.patch):
+            raise ValueError(_wrong_images(images, self.patch))
+        if not _fits(mask, images, self.patch):
+            raise ValueError(_wrong_mask(mask, images, self.patch))
         grid = images.shape[-1] // self.patch
         return self.encoder.features_masked(images, ~mask.view(-1, grid, grid)).permute(0, 3, 1, 2)
 
     def _encode(self, images: Tensor, mask: Tensor, keep: int | None) -> Tensor:
         """(N, g, g, width). `keep`: visible patches of every image, where that is known without looking."""
+        if not _is_square(images, self.patch):
+            raise ValueError(_wrong_images(images, self.patch))
+        if not _fits(mask, images, self.patch):
+            raise ValueError(_wrong_mask(mask, images, self.patch))
         grid = images.shape[-1] // self.patch
         if self.leaky:
             return self.encoder.features(images) * ~mask.view(-1, grid, grid, 1)

@@ -120,7 +120,15 @@ class ConvNeXtV2(nn.Module):
         return first, second
 
     def features(self, images: Tensor) -> Tensor:
-        """images (N, C, H, W) -> (N, H / patch, W / patch, last width), before the last norm."""
+        """images (N, C, H, W) -> (N, H / patch, W / patch, last width), before the last norm.
+
+        Raises:
+            ValueError: H or W is no multiple of the patch; a border would be cut off.
+        """
+        if images.ndim != 4 or images.shape[2] % self.size.patch or images.shape[3] % self.size.patch:
+            raise ValueError(
+                f"Images must be (N, C, H, W), multiples of {self.size.patch} pixels; got {tuple(images.shape)}."
+            )
         x = images
         for number, stage in enumerate(self._stages()):
             x = self._down(number, x)
@@ -140,8 +148,16 @@ class ConvNeXtV2(nn.Module):
 
         Args:
             images: (N, C, H, W).
-            visible: (N, g, g) bool.
+            visible: (N, g, g) bool, or (N, H / patch, W / patch).
+
+        Raises:
+            ValueError: another shape of `visible`.
         """
+        if visible.shape != (len(images), *(side // self.size.patch for side in images.shape[2:])):
+            raise ValueError(
+                f"Which of the patches of {tuple(images.shape)} are visible has another shape; got "
+                f"{tuple(visible.shape)}."
+            )
         x = images
         for number, stage in enumerate(self._stages()):
             x = self._down(number, x)

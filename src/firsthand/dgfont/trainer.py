@@ -130,7 +130,7 @@ class Trainer:
         """
         tensors, about = load_tensors(path)
         if about.get("seed") != seed:
-            raise UserError(f"{path.name} belongs to another seed; choose another folder or delete it.")
+            raise UserError(f"{path.name} belongs to another seed: name another folder.")
         state: list[dict[int, dict[str, Tensor]]] = [{} for _ in self.optimizers]
         weights = {}
         for name, tensor in tensors.items():
@@ -142,7 +142,7 @@ class Trainer:
         try:
             self.networks().load_state_dict(weights)
         except RuntimeError:
-            raise UserError(f"{path.name} belongs to other networks; choose another folder or delete it.") from None
+            raise UserError(f"{path.name} belongs to other networks: name another folder.") from None
         for optimizer, found in zip(self.optimizers, state, strict=True):
             optimizer.load_state_dict({"state": found, "param_groups": optimizer.state_dict()["param_groups"]})
         self.queue.codes.copy_(tensors["queue.codes"])

@@ -171,7 +171,18 @@ class Encoder(nn.Module):
 
         Returns:
             (K B, V, d), in the order of `ids`.
+
+        Raises:
+            ValueError: images of another size, whose tokens would lie at other places, or in whole numbers that are not
+                bytes.
         """
+        if images.shape[1:] != (self.size.in_chans, self.size.image, self.size.image):
+            raise ValueError(
+                f"Images of {self.size.in_chans} x {self.size.image} x {self.size.image} are needed; got "
+                f"{tuple(images.shape)}."
+            )
+        if not (images.dtype == torch.uint8 or images.is_floating_point()):
+            raise ValueError(f"Images must be bytes (uint8), or standardised floats; got {images.dtype}.")
         x = self.stem(images)
         if ids is not None:
             x = x.repeat(len(ids) // len(images), 1, 1, 1)

@@ -29,7 +29,12 @@ def hidden_loss(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     Args:
         prediction, target: (N, L, D).
         mask: (N, L) bool, True = hidden.
+
+    Raises:
+        ValueError: a mask that hides nothing.
     """
+    if mask.device.type == "cpu" and not mask.any():  # a GPU would have to be waited for
+        raise ValueError("The mask hides nothing, so there is nothing to compare.")
     error = (prediction - target).square().mean(-1)
     return (error * mask).sum() / mask.sum()
 
@@ -208,8 +213,15 @@ class DMJD(nn.Module):
             of view 1 first.
 
         Raises:
-            ValueError: masks of another shape, or that leave another number of tokens visible.
+            ValueError: masks of another shape, or that leave another number of tokens visible; images of another size,
+                or in whole numbers that are not bytes.
         """
+        if not (images.dtype == torch.uint8 or images.is_floating_point()):
+            raise ValueError(f"Images must be bytes (uint8), or floats in [0, 1]; got {images.dtype}.")
+        if images.shape[2:] != (self.size.image, self.size.image):
+            raise ValueError(f"Images of {self.size.image} pixels a side are needed; got {tuple(images.shape)}.")
+        if masks is not None and masks.shape[-1:] != (self.size.grid**2,):
+            raise ValueError(f"masks must have {self.size.grid**2} tokens an image; got shape {tuple(masks.shape)}.")
         if images.dtype != torch.uint8:
             images = (255 * images.clamp(0, 1)).round().to(torch.uint8)
         where = images.device if generator is None else None

@@ -214,7 +214,12 @@ def interact(
         choose: "uncertain" (`uncertainty`) or "random".
         seed: of choice, errors and batches.
         after: called with every round.
+
+    Raises:
+        ValueError: an unknown choice, or more pictures than the pool has.
     """
+    if rounds * pictures > len(pool):
+        raise ValueError(f"{rounds} rounds of {pictures} pictures need as many; the pool has {len(pool)}.")
     if choose not in ("uncertain", "random"):
         raise ValueError(f"Unknown choice {choose!r}: choose uncertain or random.")
     how, rng, hashes = how or Update(), np.random.default_rng([seed, 70]), pool.hashes()

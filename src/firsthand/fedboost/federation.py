@@ -85,12 +85,20 @@ class Client:
         name: in sentences about it.
         seed: of the order of its batches.
         held_out: share kept for validation.
+
+    Raises:
+        ValueError: too few examples to train on some and to keep others.
     """
 
     def __init__(
         self, task: Task, x: Tensor, y: Tensor, *, name: str = "client", seed: int = 0, held_out: float = 0.1
     ) -> None:
         cut = len(x) - max(1, round(held_out * len(x)))
+        if cut < 1 or len(x) != len(y):
+            raise ValueError(
+                f"{name} has {len(x)} examples and {len(y)} targets; one to train on and one to keep are needed at "
+                f"least, and {held_out:g} of them are kept."
+            )
         self.task, self.name, self.seed = task, name, seed
         self.x, self.y, self.x_held, self.y_held = x[:cut], y[:cut], x[cut:], y[cut:]
         self.model = task.make()
@@ -251,7 +259,16 @@ def federate(
         slices: as `combine_round`.
         warmup: rounds with equal weights before the strategy's begin.
         tamper: changes what a client sends, or raises `ClientLost`: for attacks and tests.
+
+    Raises:
+        ValueError: no client, a test without examples, or so many clients that slices round every weight to nought.
     """
+    if not clients:
+        raise ValueError("A federation needs at least one client.")
+    if slices is not None and not 0 < len(clients) <= 2 * slices:
+        raise ValueError(f"{slices} slices are too few for {len(clients)} clients: equal weights become nought.")
+    if any(not len(x) for x, _ in (tests or {}).values()):
+        raise ValueError("Every test needs at least one example.")
     task, tests = clients[0].task, tests or {}
     model = task.make()
     state = get_state(model)

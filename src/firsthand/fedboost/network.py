@@ -56,7 +56,13 @@ class CRNN(nn.Module):
         self.blank = blank
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, channels, 32, W) to (T, N, classes); T = W / 4."""
+        """(N, channels, 32, W) to (T, N, classes); T = W / 4.
+
+        Raises:
+            ValueError: images of another height.
+        """
+        if images.ndim != 4 or images.shape[2] != 32:
+            raise ValueError(f"Images must be (N, channels, 32, W); got {tuple(images.shape)}.")
         columns = self.features(standardise(images)).squeeze(2).permute(2, 0, 1)
         return F.log_softmax(self.head(self.sequence(columns)[0]), dim=2)
 

@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass
 from functools import cached_property
 from math import gcd
+from operator import index
 from typing import Any, Protocol
 
 try:  # integers of 4,096 bits, several times faster than Python's own
@@ -69,6 +70,9 @@ class PublicKey:
 
     n: int
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n", index(self.n))
+
     @cached_property
     def square(self) -> int:
         """n squared."""
@@ -79,7 +83,9 @@ class PublicKey:
 
         Raises:
             ValueError: the magnitude is n / 3 or more, where the sign would be lost.
+            TypeError: not a whole number.
         """
+        number = index(number)  # NumPy's integers would overflow
         if 3 * abs(number) >= self.n:
             raise ValueError(f"A number of {abs(number).bit_length()} bits is too large for a key of {self.bits} bits.")
         chance = rng or random.SystemRandom()
@@ -95,11 +101,11 @@ class PublicKey:
 
     def add(self, first: int, second: int) -> int:
         """A ciphertext of the sum of two."""
-        return first * second % self.square
+        return index(first) * index(second) % self.square
 
     def scale(self, cipher: int, factor: int) -> int:
         """A ciphertext of factor times the number; the factor is a plain integer."""
-        return power(cipher, factor % self.n, self.square)
+        return power(index(cipher), index(factor) % self.n, self.square)
 
     def weighted_sum(self, ciphers: list[int], factors: list[int]) -> int:
         """A ciphertext of sum_i factors[i] m_i."""
@@ -115,6 +121,10 @@ class PrivateKey:
 
     p: int
     q: int
+
+    def __post_init__(self) -> None:
+        for name in ("p", "q"):
+            object.__setattr__(self, name, index(getattr(self, name)))
 
     @cached_property
     def public(self) -> PublicKey:
@@ -133,6 +143,7 @@ class PrivateKey:
 
     def decrypt(self, cipher: int) -> int:
         """The number in a ciphertext, with its sign; modulo each prime and then joined (four times faster)."""
+        cipher = index(cipher)
         first, second, p_inverse = self._halves
         a, b = (
             (power(cipher, prime - 1, prime * prime) - 1) // prime * inverse % prime
@@ -149,6 +160,7 @@ def generate_key(bits: int = KEY_BITS, rng: Random | None = None) -> PrivateKey:
         bits: even, at least 16; 2048 is today's least for secrets.
         rng: source of chance; the system's unless a test needs a repeatable key.
     """
+    bits = index(bits)
     if bits < 16 or bits % 2:
         raise ValueError(f"A key has an even number of bits, at least 16; got {bits}.")
     rng = rng or random.SystemRandom()
@@ -159,7 +171,14 @@ def generate_key(bits: int = KEY_BITS, rng: Random | None = None) -> PrivateKey:
 
 
 def factor(n: int) -> tuple[int, int]:
-    """The two primes of a small n, by Pollard's rho: about the fourth root of n steps. This is how short keys break."""
+    """The two primes of a small n, by Pollard's rho: about the fourth root of n steps. This is how short keys break.
+
+    Raises:
+        ValueError: nothing to take apart: less than 4, or a prime.
+    """
+    n = index(n)
+    if n < 4:
+        raise ValueError(f"A product of two primes is at least 4; got {n}.")
     if n % 2 == 0:
         return 2, n // 2
     for shift in range(1, 100):

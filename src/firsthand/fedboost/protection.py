@@ -8,12 +8,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import index
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from firsthand.fedboost.paillier import KEY_BITS, PrivateKey, PublicKey, Random, generate_key
-from firsthand.fedboost.weights import SLICES, Rounding, slice_weights
+from firsthand.fedboost.weights import SLICES, Rounding, is_real, slice_weights
 
 SCALE = 10**32  # of the released code: numbers become integers with 32 decimals
 CKKS_SLOTS = 4096
@@ -34,6 +35,10 @@ class Packing:
     bits: int
     bound: float
     total: int
+
+    def __post_init__(self) -> None:
+        for name in ("bits", "total"):  # NumPy's integers would overflow in slots
+            object.__setattr__(self, name, index(getattr(self, name)))
 
     @property
     def slot(self) -> int:
@@ -70,7 +75,7 @@ class Packing:
 
 def _integers(update: np.ndarray, slices: int) -> list[int]:
     """round(10^32 u / S) as the protocol has it, exactly: a float is a ratio of two integers."""
-    found = []
+    found, slices = [], index(slices)
     for value in update:
         above, below = float(value).as_integer_ratio()
         found.append((2 * above * SCALE + below * slices) // (2 * below * slices))
@@ -101,8 +106,11 @@ def encrypted_aggregate(
         sum_i w_i u_i / S (P,), w the sliced weights.
 
     Raises:
-        ValueError: an update that is not finite or beyond the bound, or a key too short for the numbers.
+        ValueError: shapes that do not fit, an update that is not finite or beyond the bound, weights whose sum is more
+            than packed numbers hold, or a key too short for the numbers.
     """
+    if not is_real(updates):
+        raise ValueError("Updates must be real numbers of a type that NumPy has.")
     u = np.asarray(updates, dtype=float)
     if u.ndim != 2:
         raise ValueError(f"Updates have shape (N, P); got {u.shape}.")
@@ -111,6 +119,10 @@ def encrypted_aggregate(
     factors = [int(w) for w in slice_weights(p, slices, rounding=rounding)]
     if len(factors) != len(u):
         raise ValueError(f"{len(u)} updates need as many weights; got {len(factors)}.")
+    if factors and not any(factors):
+        raise ValueError(f"{slices} slices are too few for {len(u)} clients: every weight becomes nought.")
+    if pack_bits is not None and sum(factors) > slices + len(u):
+        raise ValueError(f"Packed numbers hold weights whose sum is 1; got {sum(factors) / slices:g}.")
     key = key or generate_key(key_bits, rng)
     public = key.public
     if pack_bits is not None and pack_bits < 2:
@@ -131,6 +143,17 @@ def encrypted_aggregate(
     return np.array([number / SCALE for number in read])
 
 
+def _unfit(updates: ArrayLike, p: ArrayLike) -> str:
+    """What is wrong with updates (N, P) and weights (N,), in a sentence, or nothing."""
+    if not (is_real(updates) and is_real(p)):
+        return "Updates and weights must be real numbers of a type that NumPy has."
+    u, weights = np.asarray(updates, dtype=float), np.asarray(p, dtype=float)
+    if u.ndim != 2 or not len(u) or weights.shape != (len(u),):
+        return f"Updates (N, P) and weights (N,) are needed; got {u.shape} and {weights.shape}."
+    wrong = np.argwhere(~(np.isfinite(u).all(axis=1) & np.isfinite(weights)))
+    return f"The update or the weight of client {int(wrong[0][0])} is not finite." if len(wrong) else ""
+
+
 def ckks_aggregate(updates: ArrayLike, p: ArrayLike) -> np.ndarray:
     """`aggregate` under CKKS (TenSEAL): thousands of approximate real numbers a ciphertext, and real weights.
 
@@ -144,9 +167,14 @@ def ckks_aggregate(updates: ArrayLike, p: ArrayLike) -> np.ndarray:
 
     Returns:
         (P,), error about 1e-7 of the updates' size.
+
+    Raises:
+        ValueError: shapes that do not fit, or a number that is not finite.
     """
     import tenseal as ts
 
+    if _unfit(updates, p):
+        raise ValueError(_unfit(updates, p))
     u, weights = np.asarray(updates, dtype=float), [float(w) for w in np.asarray(p, dtype=float)]
     clients = ts.context(ts.SCHEME_TYPE.CKKS, poly_modulus_degree=2 * CKKS_SLOTS, coeff_mod_bit_sizes=[60, 40, 40, 60])
     clients.global_scale = 2**40
@@ -180,7 +208,14 @@ def masked_updates(updates: ArrayLike, p: ArrayLike, *, bound: float, seed: int 
 
     Returns:
         uint64 (N, P).
+
+    Raises:
+        ValueError: shapes that do not fit, a number that is not finite, or a weighted update beyond the bound.
     """
+    if _unfit(updates, p):
+        raise ValueError(_unfit(updates, p))
+    if not 0 < bound < np.inf:
+        raise ValueError(f"The bound must be positive and finite; got {bound}.")
     u = np.asarray(updates, dtype=float) * np.asarray(p, dtype=float)[:, None]
     if np.abs(u).max(initial=0.0) > bound:
         raise ValueError(f"A weighted update exceeds the bound of {bound}.")
@@ -202,7 +237,12 @@ def masked_aggregate(updates: ArrayLike, p: ArrayLike, *, seed: int = 0) -> np.n
         updates: (N, P).
         p: (N,).
         seed: of the masks.
+
+    Raises:
+        ValueError: shapes that do not fit, a number that is not finite, or a weight beyond 1.
     """
+    if _unfit(updates, p):
+        raise ValueError(_unfit(updates, p))
     bound = max(float(np.abs(np.asarray(updates, dtype=float)).max(initial=0.0)), 1e-300)
     sent = masked_updates(updates, p, bound=bound, seed=seed)
     return sent.sum(axis=0, dtype=np.uint64).view(np.int64) / 2**MASK_BITS * bound

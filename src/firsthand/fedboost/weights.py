@@ -16,8 +16,18 @@ SLICES = 100
 KEEP = 0.9  # of its own update in a mixture
 
 
+def is_real(values: Any) -> bool:
+    """Whether NumPy can take something as real numbers: not complex, not bfloat16, no tensor that wants a gradient."""
+    try:
+        return np.asarray(values).dtype.kind != "c"
+    except (TypeError, ValueError, RuntimeError):  # NumPy's and torch's
+        return False
+
+
 def _checked(values: ArrayLike, name: str, clients: int | None = None) -> np.ndarray:
     """Finite, non-negative numbers; a wrong entry is named."""
+    if not is_real(values):
+        raise ValueError(f"{name} must be real numbers of a type that NumPy has; got {type(values).__name__}.")
     array = np.asarray(values, dtype=float)
     if clients is None and array.ndim != 1:
         raise ValueError(f"{name} needs one number a client; its shape is {array.shape}.")
@@ -79,6 +89,9 @@ def slice_weights(p: ArrayLike, slices: int = SLICES, *, rounding: Rounding = "p
 
     Returns:
         int64 (N,).
+
+    Raises:
+        ValueError: no slice, or weights that are not finite or negative.
     """
     if slices < 1:
         raise ValueError(f"At least one slice is needed; got {slices}.")
@@ -99,7 +112,12 @@ def aggregate(updates: ArrayLike, p: ArrayLike) -> np.ndarray:
     Args:
         updates: (N, P).
         p: (N,).
+
+    Raises:
+        ValueError: shapes that do not fit, or numbers that are not real.
     """
+    if not (is_real(updates) and is_real(p)):
+        raise ValueError("Updates and weights must be real numbers of a type that NumPy has.")
     u, weights = np.asarray(updates, dtype=float), np.asarray(p, dtype=float)
     if u.ndim != 2 or weights.shape != (len(u),):
         raise ValueError(f"Updates (N, P) and weights (N,) are needed; got {u.shape} and {weights.shape}.")

@@ -21,6 +21,7 @@ LARGER = (
     ((30, 61), (62, 45), (59, 119)),
     ((116, 90), (156, 198), (373, 326)),
 )  # YOLOv5's, of the full network's others
+SIDES = {"small": 16, "full": 32}  # of which the sides of a picture are multiples
 OUT = {"small": (17,), "full": (17, 20, 23)}  # blocks that a head looks at
 FROM = {12: 6, 16: 4, 19: 14, 22: 10}  # concatenations: with which earlier block
 

@@ -81,13 +81,15 @@ class Activation(nn.Module):
 
     Args:
         bits: of the rounding.
-        limit: the range; the released code has 1.
+        limit: the range, positive; the released code has 1.
         learned: the limit is learned, as PACT (arXiv 1805.06085): values above it pass their gradient to it, and
             rounding's own error a little more.
     """
 
     def __init__(self, bits: int, limit: float = 1.0, *, learned: bool = False) -> None:
         super().__init__()
+        if not 0 < limit < float("inf"):
+            raise ValueError(f"The limit of activations must be positive and finite; got {limit}.")
         self.bits, self.learned = _bits(bits), learned
         self.limit: Tensor
         value = torch.tensor(float(limit))
@@ -118,7 +120,8 @@ class LSQ(nn.Module):
     def __init__(self, weight: Tensor, bits: int) -> None:
         super().__init__()
         self.low, self.high = -(2 ** (_bits(bits) - 1)), 2 ** (bits - 1) - 1
-        self.step = nn.Parameter(2 * weight.detach().abs().mean() / max(self.high, 1) ** 0.5)
+        step = 2 * weight.detach().abs().mean() / max(self.high, 1) ** 0.5
+        self.step = nn.Parameter(step.clamp_min(1e-8))  # weights that are all 0 stay 0
         self.gain = 1 / (weight.numel() * max(self.high, 1)) ** 0.5
 
     def forward(self, w: Tensor) -> Tensor:

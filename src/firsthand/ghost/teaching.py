@@ -97,7 +97,12 @@ class OneToOneTeacher(nn.Module):
         Args:
             student_maps, teacher_maps: layers in the same order and of the same shapes.
             noise: as `switches`.
+
+        Raises:
+            ValueError: maps of other pictures or other sites than the teacher's.
         """
+        if [(len(s), *s.shape[2:]) for s in student_maps] != [(len(t), *t.shape[2:]) for t in teacher_maps]:
+            raise ValueError("The student's maps are not of the teacher's pictures and sizes, layer by layer.")
         lessons = torch.stack([lesson(s, t.detach()) for s, t in zip(student_maps, teacher_maps, strict=True)], 1)
         if self.gate == "always":
             return lessons.mean(0).sum(), torch.ones_like(lessons)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from firsthand.ghost.detector import Detector, convolutions
+from firsthand.ghost.detector import SIDES, Detector, convolutions
 from firsthand.ghost.evaluation import average_precisions
 from firsthand.ghost.loss import detection_loss
 from firsthand.ghost.teaching import OneToOneTeacher
@@ -84,7 +84,13 @@ class Average(nn.Module):
 
 
 def augmented(images: Tensor, truths: Sequence[Truth], generator: torch.Generator) -> tuple[Tensor, list[Truth]]:
-    """Pictures in [0, 1], mirrored, turned by quarters, brighter or darker, with their boxes."""
+    """Pictures in [0, 1], mirrored, turned by quarters, brighter or darker, with their boxes.
+
+    Raises:
+        ValueError: pictures that are not square; a quarter turn would change their shape.
+    """
+    if images.shape[-1] != images.shape[-2]:
+        raise ValueError(f"Pictures must be square; got {tuple(images.shape)}.")
     size = images.shape[-1]
     draws = torch.rand(len(images), 4, generator=generator)
     found, boxes = [], []
@@ -159,7 +165,12 @@ def train_detector(
         teacher: full precision, frozen. gate: of its lessons; its parameters are trained too where it wants that.
         strength: lambda, the weight of the lessons.
         accelerator, progress, checkpoints: as `kit.training.train`.
+
+    Raises:
+        ValueError: pictures whose sides are no multiples of what the network halves.
     """
+    if any(side % SIDES[model.variant] for side in data.images.shape[2:]):
+        raise ValueError(f"Sides must be multiples of {SIDES[model.variant]}; got {tuple(data.images.shape)}.")
     model.requires_grad_(True)  # a copy of an average is frozen
     whole = Classroom(model, gate, teacher)
     optimizer = torch.optim.AdamW(
@@ -245,7 +256,13 @@ def activation_ranges(model: Detector, data: Pictures, *, share: float = RANGE, 
 def evaluate(
     model: Detector, data: Pictures, *, batch: int = 50, iou: float = 0.5, overlap: float = 0.5
 ) -> dict[int, float]:
-    """Average precision by class, in [0, 1]; `overlap` of the suppression (released: 0.6 for VEDAI)."""
+    """Average precision by class, in [0, 1]; `overlap` of the suppression (released: 0.6 for VEDAI).
+
+    Raises:
+        ValueError: as `train_detector`.
+    """
+    if any(side % SIDES[model.variant] for side in data.images.shape[2:]):
+        raise ValueError(f"Sides must be multiples of {SIDES[model.variant]}; got {tuple(data.images.shape)}.")
     was_training = model.training
     model.eval()
     device, found = next(model.parameters()).device, []
@@ -256,6 +273,12 @@ def evaluate(
 
 
 def mean_precision(model: Detector, data: Pictures) -> float:
-    """Mean average precision at an overlap of one half, in per cent."""
+    """Mean average precision at an overlap of one half, in per cent.
+
+    Raises:
+        ValueError: there is nothing to find.
+    """
     values = list(evaluate(model, data).values())
+    if not values:
+        raise ValueError("These pictures show no object, so no precision can be measured.")
     return 100 * sum(values) / len(values)

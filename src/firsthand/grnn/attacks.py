@@ -124,7 +124,7 @@ def attack(
         terms: of the loss of "grnn" and "pixels": "squares", "norm", "wasserstein".
 
     Raises:
-        ValueError: an unknown method or term, idlg with more than one example, or shapes that do not fit.
+        ValueError: an unknown method or term, idlg with more than one example, no iteration, or shapes that do not fit.
     """
     if method not in METHODS:
         raise ValueError(f"Unknown method {method!r}: choose one of {', '.join(METHODS)}.")
@@ -132,10 +132,23 @@ def attack(
         raise ValueError(f"terms must be some of {', '.join(TERMS)}; got {terms!r}.")
     if batch < 1 or restarts < 1:
         raise ValueError(f"batch and restarts must be at least 1; got {batch} and {restarts}.")
+    if iterations is not None and iterations < 1:
+        raise ValueError(f"iterations must be at least 1; got {iterations}.")
+    if len(image_shape) != 3 or (method == "grnn" and image_shape[1] != image_shape[2]):
+        raise ValueError(f"image_shape must be (c, s, s); got {tuple(image_shape)}.")
+    if gradient.shape != (sum(p.numel() for p in model.parameters()),):
+        raise ValueError(
+            f"The gradient has shape {tuple(gradient.shape)}; the model has "
+            f"{sum(p.numel() for p in model.parameters())} parameters."
+        )
     if method == "idlg" and batch > 1:
         raise ValueError(f"idlg reads one label from one example; the batch has {batch}.")
     if isinstance(labels, Tensor) and labels.shape != (batch,):
         raise ValueError(f"labels must have shape ({batch},); got {tuple(labels.shape)}.")
+    if isinstance(labels, Tensor) and (int(labels.min()) < 0 or int(labels.max()) >= num_classes):
+        raise ValueError(f"labels must lie from 0 to {num_classes - 1}; got {labels.tolist()}.")
+    if isinstance(labels, str) and labels != "bias":
+        raise ValueError(f'labels must be None, "bias" or known, shape ({batch},); got {labels!r}.')
     known = labels if isinstance(labels, Tensor) else None
     if labels == "bias" or (known is None and method in ("idlg", "inverting")):
         known = labels_from_bias(last_bias_gradient(model, gradient, num_classes), batch)
@@ -352,7 +365,12 @@ def match(recovered: Tensor, truth: Tensor) -> Tensor:
 
     Returns:
         permutation (B,): recovered[permutation] is in the order of truth.
+
+    Raises:
+        ValueError: shapes that differ.
     """
+    if recovered.shape != truth.shape:
+        raise ValueError(f"Images must have the same shape; got {tuple(recovered.shape)} and {tuple(truth.shape)}.")
     from scipy.optimize import linear_sum_assignment
 
     cost = torch.cdist(truth.flatten(1).double(), recovered.flatten(1).double()).square()
@@ -360,5 +378,11 @@ def match(recovered: Tensor, truth: Tensor) -> Tensor:
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each image in dB for a data range of 1, without matching or clipping; (B,)."""
+    """Peak signal-to-noise ratio of each image in dB for a data range of 1, without matching or clipping; (B,).
+
+    Raises:
+        ValueError: shapes that differ: one image would be compared with all.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"Images must have the same shape; got {tuple(a.shape)} and {tuple(b.shape)}.")
     return -10 * (a - b).square().flatten(1).mean(1).log10()

@@ -101,7 +101,20 @@ def epsilon(*, multiplier: float, rate: float, steps: int, delta: float = 1e-5) 
         rate: share of the data in a batch.
         steps: batches.
         delta: probability that the guarantee may fail.
+
+    Returns:
+        epsilon; 0 where nothing is sent, infinity without noise.
+
+    Raises:
+        ValueError: a setting out of its range.
     """
+    if not (multiplier >= 0 and 0 < rate <= 1 and steps >= 0 and 0 < delta < 1):
+        raise ValueError(
+            f"multiplier and steps must be at least 0, rate in (0, 1] and delta in (0, 1); got {multiplier}, {steps}, "
+            f"{rate} and {delta}."
+        )
+    if steps == 0:
+        return 0.0
     from opacus.accountants import RDPAccountant
 
     accountant = RDPAccountant()

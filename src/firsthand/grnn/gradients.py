@@ -71,7 +71,13 @@ def gradient_distance(fake: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
 
 def wasserstein(fake: Tensor, true: Tensor) -> Tensor:
     """The 1-D Wasserstein distance between the values of two gradients as sets; which parameter a value belongs to
-    is forgotten."""
+    is forgotten.
+
+    Raises:
+        ValueError: lengths that differ.
+    """
+    if fake.shape != true.shape:
+        raise ValueError(f"Gradients must have the same length; got {tuple(fake.shape)} and {tuple(true.shape)}.")
     return (fake.sort().values - true.sort().values).abs().mean()
 
 

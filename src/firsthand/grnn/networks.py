@@ -90,7 +90,13 @@ class LeNet(nn.Module):
         self.fc3 = nn.Linear(84, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """(B, c, 32, 32) -> (B, 400): what enters the first linear layer."""
+        """(B, c, 32, 32) -> (B, 400): what enters the first linear layer.
+
+        Raises:
+            ValueError: images of another size.
+        """
+        if x.shape[2:] != (32, 32):
+            raise ValueError(f"LeNet takes images of 32 x 32; got {tuple(x.shape)}.")
         x = F.max_pool2d(torch.sigmoid(self.conv1(x)), 2)
         return F.max_pool2d(torch.sigmoid(self.conv2(x)), 2).flatten(1)
 

@@ -225,13 +225,21 @@ def _median(values: Tensor) -> Tensor:
 
 
 def as_points(X: Array) -> Tensor:
-    """Check X and return it as a floating (n, d) tensor, in its own dtype where that is floating."""
+    """Check X and return it as a floating (n, d) tensor, in its own dtype where that is floating.
+
+    Raises:
+        ValueError: X is not 2-D, empty, not finite, or of numbers that are not real, or that NumPy or torch lacks.
+    """
+    if isinstance(X, Tensor) and (X.is_complex() or X.dtype == torch.bfloat16):
+        raise ValueError(f"X must hold real numbers that NumPy has as well; got a tensor of {X.dtype}.")
     if isinstance(X, Tensor):
         points = X
     else:
         array = np.asarray(X)
         if array.dtype.kind not in "fiub":
             raise ValueError(f"X must hold real numbers; got an array of {array.dtype}.")
+        if not array.dtype.isnative or array.dtype.itemsize > 8:
+            raise ValueError(f"torch knows no {array.dtype.str} numbers; give X.astype(float).")
         points = torch.tensor(array)  # a copy, since NumPy's may be read-only
     if points.ndim != 2:
         raise ValueError(f"X must be 2-D, one row a point; got {points.ndim}-D of shape {tuple(points.shape)}.")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from scipy.spatial import Delaunay, QhullError
@@ -269,6 +270,8 @@ def score(X: Array, labels: Array, **ball_options: Any) -> float:
 
 
 def _numpy(array: Array) -> np.ndarray:
+    if isinstance(array, Tensor) and array.dtype == torch.bfloat16:
+        raise ValueError("NumPy has no bfloat16; give the tensor as .float() or, of labels, as .long().")
     return array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
 
 
@@ -276,6 +279,12 @@ def _labels(labels: Array, expected: int, what: str) -> np.ndarray:
     array = _numpy(labels)
     if array.shape != (expected,):
         raise ValueError(f"labels must hold one label a {what}, shape ({expected},); got {array.shape}.")
+    if array.dtype.kind in "cSUVMm" or (array.dtype.kind == "f" and not np.isfinite(array).all()):
+        raise ValueError(
+            f"labels must be integers; got {array.dtype}{' that are not finite' * (array.dtype.kind == 'f')}."
+        )
     if array.dtype.kind not in "iub" and not np.array_equal(array, np.round(array.astype(float))):
         raise ValueError(f"labels must be integers; got {array.dtype}.")
+    if array.size and not (int(array.min()) >= -(2**63) and int(array.max()) < 2**63):
+        raise ValueError(f"labels must lie within 64 bits with a sign; got {int(array.min())} to {int(array.max())}.")
     return array.astype(np.int64)

@@ -41,7 +41,15 @@ def train_estimator(
         start: an estimator to go on from; it stays as it is.
         jitter: bool (N, s, s), the head: each time a picture is drawn its exposure and its background are drawn anew.
         gain: (N, 2), between which factors the exposure of each is drawn; None: EXPOSURE.
+
+    Raises:
+        ValueError: pictures that are not square, or labels that are not a pair each.
     """
+    if images.ndim != 4 or images.shape[-1] != images.shape[-2] or labels.shape != (len(images), 2):
+        raise ValueError(
+            f"Square pictures (N, 3, s, s) and labels (N, 2) are needed; got {tuple(images.shape)} and "
+            f"{tuple(labels.shape)}."
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = Estimator(images.shape[-1])
@@ -90,7 +98,13 @@ def renormed(net: Estimator, images: Tensor) -> Estimator:
 
 @torch.no_grad()
 def estimated(net: nn.Module, images: Tensor, *, batch: int = 500) -> Tensor:
-    """Angles (N, 2) that an estimator says."""
+    """Angles (N, 2) that an estimator says.
+
+    Raises:
+        ValueError: pictures that are not square: their pixels would enter other places.
+    """
+    if images.ndim != 4 or images.shape[-1] != images.shape[-2]:
+        raise ValueError(f"Square pictures (N, 3, s, s) are needed; got {tuple(images.shape)}.")
     return torch.cat([net(part) for part in images.split(batch)])
 
 

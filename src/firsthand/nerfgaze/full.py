@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -130,12 +131,20 @@ def read_people(folder: str | Path, count: int) -> list[Gazes]:
     """
     found = []
     for file in xgaze_files(folder):
-        whole = read_xgaze(file, None)
-        one = Gazes(whole.images[:count], whole.gaze[:count], whole.pose[:count], whole.person)
+        one = read_xgaze(file, _first(file, count))
         if one.gaze.isnan().any():
             raise UserError(f"{file.name} has no gaze; people to train on need theirs.")
         found.append(one)
     return found
+
+
+def _first(file: Path, count: int) -> list[int] | None:
+    """The first rows of a file, so many or all, or None where it cannot be read, which `read_xgaze` puts into words."""
+    try:
+        with h5py.File(file, "r") as content:
+            return list(range(min(count, content["face_patch"].shape[0])))
+    except Exception:  # h5py raises whatever a damaged file leads it into
+        return None
 
 
 def in_head(one: Gazes) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ differentiation of the formulas. Everything is float64: residuals of 1e-8 need i
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,14 +44,20 @@ class Problem:
 
     def objective(self, x: Tensor) -> Tensor:
         """f: (…, n) -> (…)."""
+        if x.shape[-1:] != (self.n,):
+            raise ValueError(_misfit(self, x))
         return self._objective(x)
 
     def constraints(self, x: Tensor) -> Tensor:
         """c: (…, n) -> (…, m)."""
+        if x.shape[-1:] != (self.n,):
+            raise ValueError(_misfit(self, x))
         return self._constraints(x)
 
     def gradient(self, x: Tensor) -> Tensor:
         """Gradient of f: (…, n) -> (…, n)."""
+        if x.shape[-1:] != (self.n,):
+            raise ValueError(_misfit(self, x))
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             value = self._objective(x).sum()
@@ -58,6 +65,8 @@ class Problem:
 
     def jacobian(self, x: Tensor) -> Tensor:
         """Jacobian of c: (…, n) -> (…, m, n)."""
+        if x.shape[-1:] != (self.n,):
+            raise ValueError(_misfit(self, x))
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             values = self._constraints(x)
@@ -75,14 +84,15 @@ class Problem:
         """A problem from torch functions of one point.
 
         Args:
-            objective: (n,) -> scalar.   constraints: (n,) -> (m,) or scalar.
+            objective: (n,) -> scalar.   constraints: (n,) -> (m,) or scalar. One that `torch.func.vmap` cannot batch,
+                since it asks numbers (`if x[0] > 0`), is called point by point.
             x0: (n,) start.
             name, f_star: for tables.
 
         Raises:
             ValueError: shapes that do not fit, more constraints than variables, non-finite values at x0.
         """
-        start = torch.as_tensor(np.asarray(x0, dtype=float))
+        start = _real(x0)
         if start.ndim != 1 or len(start) == 0:
             raise ValueError(f"x0 must be one point, shape (n,); got {tuple(start.shape)}.")
         value, residual = _try(objective, start, "objective"), _try(constraints, start, "constraints")
@@ -96,14 +106,8 @@ class Problem:
         if not (torch.isfinite(value) and torch.isfinite(residual).all()):
             raise ValueError("objective and constraints must be finite at x0.")
 
-        def batched(function: Callable[[Tensor], Tensor], tail: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
-            def over_batch(x: Tensor) -> Tensor:
-                flat = x.reshape(-1, x.shape[-1])
-                return torch.func.vmap(function)(flat).reshape(*x.shape[:-1], *tail)
-
-            return over_batch
-
-        return Problem(name, len(start), m, start, f_star, "user", batched(objective, ()), batched(constraints, (m,)))
+        f, c = _batched(objective, (), start), _batched(constraints, (m,), start)
+        return Problem(name, len(start), m, start, f_star, "user", f, c)
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,8 @@ class FiniteSum(Problem):
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:
         """Mean loss of the examples rows (…, B) at x (…, n)."""
+        if x.shape[-1:] != (self.n,):
+            raise ValueError(_misfit(self, x))
         return self._loss(x, rows)
 
 
@@ -161,6 +167,14 @@ def _gradient(value: Tensor, x: Tensor) -> Tensor:
     return torch.zeros_like(x) if found is None else found
 
 
+def _real(x0: Any) -> Tensor:
+    """A start as float64 on the CPU, whatever kind of real numbers it is given as."""
+    values = x0.detach().cpu() if isinstance(x0, Tensor) else np.asarray(x0)
+    if values.is_complex() if isinstance(values, Tensor) else values.dtype.kind not in "fiub":
+        raise ValueError(f"x0 must hold real numbers; got {values.dtype}.")
+    return values.double().clone() if isinstance(values, Tensor) else torch.from_numpy(values.astype(np.float64))
+
+
 def _try(function: Callable[[Tensor], Tensor], x: Tensor, name: str) -> Tensor:
     try:
         value = function(x)
@@ -169,6 +183,34 @@ def _try(function: Callable[[Tensor], Tensor], x: Tensor, name: str) -> Tensor:
     if not isinstance(value, Tensor):
         raise ValueError(f"{name} must return a torch tensor; got {type(value).__name__}.")
     return value
+
+
+def _misfit(problem: Problem, x: Tensor) -> str:
+    return f"{problem.name} takes points of shape (…, {problem.n}); got {tuple(x.shape)}."
+
+
+def _batched(function: Callable[[Tensor], Tensor], tail: tuple[int, ...], start: Tensor) -> Callable[[Tensor], Tensor]:
+    """A function of one point (n,) as one of any batch (…, n) -> (…, *tail)."""
+
+    def one_by_one(flat: Tensor) -> Tensor:
+        return torch.stack([function(x) for x in flat])
+
+    together: Callable[[Tensor], Tensor] = torch.func.vmap(function)
+    try:
+        together(start[None])
+    except Exception:  # whatever vmap cannot do: Python's `if` on a number, numbers taken out, changes in place
+        together = one_by_one
+        with warnings.catch_warnings(action="ignore"):  # torch's own about numbers taken out
+            sloped = function(start.clone().requires_grad_()).requires_grad
+        if not sloped:
+            raise ValueError("objective and constraints must keep to torch; a number taken out has no slope.") from None
+
+    def over_batch(x: Tensor) -> Tensor:
+        shape = (*x.shape[:-1], *tail)
+        flat = x.reshape(-1, x.shape[-1])
+        return together(flat).reshape(shape) if len(flat) else x.new_zeros(shape)
+
+    return over_batch
 
 
 Formula = Callable[..., Any]

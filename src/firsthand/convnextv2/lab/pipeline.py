@@ -31,8 +31,10 @@ from firsthand.data.readers.imagenet import (
 from firsthand.data.readers.images import FolderBatches, InMemory
 from firsthand.errors import UserError
 from firsthand.kit.lab.results import Result
+from firsthand.kit.train.device import LARGEST_SEED, seed_refused
 from firsthand.kit.train.large import in_steps, loop_options
-from firsthand.kit.train.loop import accelerator_for, load_tensors
+from firsthand.kit.train.loop import accelerator_for
+from firsthand.kit.train.weights import read_weights
 
 __all__ = ["PRESETS", "Config", "run", "with_data"]
 
@@ -75,8 +77,12 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
         "probe/random" and "diversity/<block>"; after fine-tuning "accuracy"; arrays "loss" (steps,).
 
     Raises:
-        UserError: no such data or weights, or sizes that do not fit.
+        UserError: a seed out of range; no such data or weights, or sizes that do not fit.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
+    if config.task == "pretrain" and config.weights is not None:
+        raise UserError("Pre-training begins with fresh weights: take --weights with --preset paper-finetune.")
     accelerator = accelerator_for(device, config.precision)
     begin = time.perf_counter()
     work = _pretrain if config.task == "pretrain" else _finetune
@@ -133,9 +139,9 @@ def _finetune(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
         raise UserError("Fine-tuning here needs --data and a published size; on the shipped pictures see the chapter.")
     recipe = imagenet.TUNING[config.size]
     transform = tuning_transform(config.image, training=True)
-    folder = split_folder(config.data, "train")
+    folder, kept = split_folder(config.data, "train"), split_folder(config.data, "val")
     batches = FolderBatches(folder, transform, batch=config.batch, workers=config.workers)
-    held = validation_files(split_folder(config.data, "val"), batches.classes, workers=config.workers)
+    held = validation_files(kept, batches.classes, workers=config.workers)
     classes = len(batches.classes)
     model = pretrained_classifier(config, seed, classes, recipe.drop_path).to(accelerator.device)
     average = imagenet.Average(model)
@@ -152,13 +158,20 @@ def _finetune(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
 
 
 def pretrained_classifier(config: Config, seed: int, classes: int, drop_path: float) -> ConvNeXtV2:
-    """The classifier that fine-tuning starts from: fresh, or with the weights that the configuration names."""
+    """The classifier that fine-tuning starts from: fresh, or with the weights that the configuration names.
+
+    Raises:
+        UserError: these cannot be read, lack tensors, or have other shapes.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = classifier_from(None, config.size, num_classes=classes, in_chans=config.in_chans, drop_path=drop_path)
     if config.weights is not None:
-        tensors, _ = load_tensors(Path(config.weights))
-        report = load_weights(model, {name.removeprefix("model."): t for name, t in tensors.items()})
+        tensors = read_weights(Path(config.weights))
+        try:
+            report = load_weights(model, {name.removeprefix("model."): t for name, t in tensors.items()})
+        except (ValueError, RuntimeError) as error:
+            raise UserError(f"{Path(config.weights).name} does not fit {config.size}: {error}") from None
         lost = [name for name in report.missing if not name.startswith(("norm.", "head."))]
         if lost:
             raise UserError(f"{Path(config.weights).name} lacks {len(lost)} tensors of {config.size}, first {lost[0]}.")

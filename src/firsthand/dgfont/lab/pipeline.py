@@ -19,6 +19,7 @@ from firsthand.dgfont.lab.evaluation import Task
 from firsthand.dgfont.training import train
 from firsthand.errors import UserError
 from firsthand.kit.lab.results import Result
+from firsthand.kit.train.device import LARGEST_SEED, seed_refused
 from firsthand.kit.train.loop import accelerator_for
 
 __all__ = ["PRESETS", "Config", "run", "with_data"]
@@ -67,8 +68,10 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
         size) of unseen fonts that have no twin among the others.
 
     Raises:
-        UserError: every font that was kept from training has a twin among the others.
+        UserError: a seed out of range; every font that was kept from training has a twin among the others.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
     begin = time.perf_counter()
     glyphs, remarks = glyphs_of(config)
     if remarks and progress:

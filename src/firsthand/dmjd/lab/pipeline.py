@@ -16,14 +16,17 @@ from torchvision.transforms import v2
 
 from firsthand.data.readers.imagenet import Mixed, split_folder, tuning_transform, validation_accuracy, validation_files
 from firsthand.data.readers.images import FolderBatches, InMemory
+from firsthand.dmjd.encoders import Size
 from firsthand.dmjd.lab.config import PRESETS, Config
 from firsthand.dmjd.lab.runs import images, probe
 from firsthand.dmjd.model import DMJD, Classifier, build
 from firsthand.dmjd.recipes import CROP, RECIPES, fine_tune, pretrain, scaled_lr
 from firsthand.errors import UserError
 from firsthand.kit.lab.results import Result
+from firsthand.kit.train.device import LARGEST_SEED, seed_refused
 from firsthand.kit.train.large import in_steps, loop_options
-from firsthand.kit.train.loop import accelerator_for, load_tensors
+from firsthand.kit.train.loop import accelerator_for
+from firsthand.kit.train.weights import read_weights
 
 __all__ = ["PRESETS", "Config", "run", "with_data"]
 
@@ -73,8 +76,12 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
         "probe/random"; after fine-tuning "accuracy" (all three shares); arrays "loss" (steps,).
 
     Raises:
-        UserError: no such data or weights, or sizes that do not fit.
+        UserError: a seed out of range; no such data or weights, or sizes that do not fit.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
+    if config.task == "pretrain" and config.weights is not None:
+        raise UserError("Pre-training begins with fresh weights: take --weights with --preset paper-finetune.")
     accelerator = accelerator_for(device, config.precision)
     begin = time.perf_counter()
     work = _pretrain if config.task == "pretrain" else _finetune
@@ -94,7 +101,7 @@ def _options(config: Config, accelerator: Any, progress: bool, name: str) -> dic
 
 def _pretrain(config: Config, seed: int, accelerator: Any, progress: bool) -> tuple[list[float], dict[str, float]]:
     model = new_model(config, seed)
-    batches, examples = _pictures(config, model.size.image)
+    batches, examples = _pictures(config, model.size)
     steps, warmup, lr = schedule(config, examples)
     before = probe(model.encoder) if config.data is None else None
     model.to(accelerator.device)
@@ -109,13 +116,14 @@ def _pretrain(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
     return losses, metrics
 
 
-def _pictures(config: Config, side: int) -> tuple[Any, int]:
-    """Batches of bytes, since HOG is taken of bytes, and the number of examples."""
+def _pictures(config: Config, size: Size) -> tuple[Any, int]:
+    """Batches of bytes, since HOG is taken of bytes, and the number of examples; grey where the network is."""
     if config.data is None:
         pictures = images("train")[0]
         return InMemory(pictures, batch=config.batch, flip=True), len(pictures)
-    crop = v2.RandomResizedCrop(side, scale=CROP, interpolation=v2.InterpolationMode.BICUBIC)
-    transform = v2.Compose([crop, v2.RandomHorizontalFlip(), v2.ToImage(), v2.ToDtype(torch.uint8)])
+    crop = v2.RandomResizedCrop(size.image, scale=CROP, interpolation=v2.InterpolationMode.BICUBIC)
+    grey = [v2.Grayscale()] if size.in_chans == 1 else []
+    transform = v2.Compose([*grey, crop, v2.RandomHorizontalFlip(), v2.ToImage(), v2.ToDtype(torch.uint8)])
     batches = FolderBatches(
         split_folder(config.data, "train"), transform, batch=config.batch, workers=config.workers
     )  # fmt: skip
@@ -126,10 +134,10 @@ def _finetune(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
     if config.data is None or config.size not in RECIPES:
         raise UserError("Fine-tuning here needs --data and a published size; on the shipped pictures see the chapter.")
     recipe = RECIPES[config.size]
-    folder = split_folder(config.data, "train")
+    folder, kept = split_folder(config.data, "train"), split_folder(config.data, "val")
     transform = tuning_transform(224, training=True)
     batches = FolderBatches(folder, transform, batch=config.batch, workers=config.workers)
-    held = validation_files(split_folder(config.data, "val"), batches.classes, workers=config.workers)
+    held = validation_files(kept, batches.classes, workers=config.workers)
     classes = len(batches.classes)
     model = pretrained_classifier(config, seed, classes, recipe.drop_path).to(accelerator.device)
     steps, warmup, lr = schedule(config, len(batches))
@@ -142,16 +150,26 @@ def _finetune(config: Config, seed: int, accelerator: Any, progress: bool) -> tu
 
 
 def pretrained_classifier(config: Config, seed: int, classes: int, drop_path: float) -> Classifier:
-    """The classifier that fine-tuning starts from: fresh, or with the encoder of the checkpoint that is named."""
+    """The classifier that fine-tuning starts from: fresh, or with the encoder of the checkpoint that is named.
+
+    Raises:
+        UserError: it cannot be read, lacks tensors, or has other shapes.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Classifier(config.size, num_classes=classes, drop_path=drop_path)
     if config.weights is not None:
-        tensors, _ = load_tensors(Path(config.weights))
+        tensors = read_weights(Path(config.weights))
         head = "model.encoder."
         found = {name.removeprefix(head): t for name, t in tensors.items() if name.startswith(head)}
         own = model.encoder.state_dict()
-        lost = [name for name, t in own.items() if name not in found or found[name].shape != t.shape]
+        other = [name for name, t in own.items() if name in found and found[name].shape != t.shape]
+        if other:
+            raise UserError(
+                f"{Path(config.weights).name} does not fit {config.size}: {other[0]} has shape "
+                f"{tuple(found[other[0]].shape)}, the model {tuple(own[other[0]].shape)}."
+            )
+        lost = [name for name in own if name not in found]
         if lost:
             raise UserError(f"{Path(config.weights).name} lacks {len(lost)} tensors of {config.size}, first {lost[0]}.")
         model.encoder.load_state_dict({name: found[name] for name in own})

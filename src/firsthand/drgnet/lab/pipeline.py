@@ -25,6 +25,7 @@ from firsthand.drgnet.system import DRGNet, Retinas, gathered, lesion_probabilit
 from firsthand.drgnet.training import take_over, train_grader, train_segmenter, train_together
 from firsthand.errors import UserError
 from firsthand.kit.lab.results import Result
+from firsthand.kit.train.device import LARGEST_SEED, seed_refused
 from firsthand.kit.train.loop import accelerator_for
 
 __all__ = ["PRESETS", "Config", "run", "with_data"]
@@ -79,10 +80,26 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
         Result with metrics "precision/<kind>" and "kappa" on the test set before the rounds, "precision/pool/before"
         and "…/after" (mean over lesions on pool pictures that were not corrected), "clicks", "pixels" (of the expert),
         "moved" (mean change of uncorrected pixels); arrays "loss/lesions", "loss/grades", "loss/together".
+
+    Raises:
+        UserError: a seed out of range, or data that are missing or do not fit.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
     begin = time.perf_counter()
     accelerator = accelerator_for(device)
     train, test, pool = _real(config, seed) if config.data else _drawn(config, seed)
+    if max(r.batch for r in (config.union, config.lesions, config.grades, config.together)) > len(train):
+        raise UserError(f"There are {len(train)} pictures to train on, fewer than a batch of a stage.")
+    if config.update.batch // 2 > len(train):
+        raise UserError(f"There are {len(train)} pictures to train on, fewer than a round replays.")
+    if config.rounds * config.chosen >= len(pool) or config.rounds < 1:
+        raise UserError(
+            f"{config.rounds} rounds of {config.chosen} pictures leave none of the pool's {len(pool)} uncorrected: "
+            "give more pictures, or fewer rounds."
+        )
+    if not len(test):
+        raise UserError("There is no picture to test on.")
     need_apart(train=train, test=test, pool=pool)
 
     def stage(name: str) -> dict[str, Any]:

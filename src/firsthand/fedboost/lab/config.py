@@ -17,7 +17,8 @@ class Config:
         rounds, epochs, clients (of digits): R, E, N.
         keep, slices, warmup: as `federate`.
         data: of "folders": a folder with one subfolder a client in MJSynth's layout and iiit5k for the test.
-        limit: at most so many words a client and in the test; None: all, their pixels in files beside the result.
+        limit: of "folders": at most so many words a client and in the test; None: all, their pixels in files while
+            the run lasts.
         batch: examples a step of "folders".
     """
 
@@ -37,7 +38,7 @@ class Config:
 
 
 PRESETS = {
-    "smoke": Config("smoke", rounds=1),
-    "book": Config("book", split="iid", rounds=20),
+    "smoke": Config("smoke", rounds=1, limit=16),
+    "book": Config("book", split="iid", rounds=20, limit=1000),
     "paper": Config("paper", task="folders", rounds=30),
 }

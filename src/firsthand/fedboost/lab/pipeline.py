@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,7 @@ from firsthand.fedboost.lab.runs import DIGIT_SPLITS, WORD_SPLITS, digit_clients
 from firsthand.fedboost.network import CRNN, ctc_loss, words_right
 from firsthand.fedboost.strategies import STRATEGIES, strategy
 from firsthand.kit.lab.results import Result
-from firsthand.kit.train.device import resolve_device
+from firsthand.kit.train.device import LARGEST_SEED, resolve_device, seed_refused
 
 __all__ = ["PRESETS", "Config", "run", "with_data"]
 
@@ -41,12 +43,19 @@ def with_data(config: Config, path: str) -> Config:
     return replace(config, data=path, task="folders")
 
 
-def _folders(config: Config, device: torch.device, seed: int) -> Federation:
-    """Clients and tests of one's own data; Adadelta and its usual rate, as the released code."""
+def _folders(config: Config, device: torch.device, seed: int, scratch: Path) -> Federation:
+    """Clients and tests of one's own data; Adadelta and its usual rate, as the released code.
+
+    Args:
+        config, device, seed: of the run. scratch: its own folder, for the pixels of clients.
+    """
     if config.data is None:
         raise UserError("The preset needs words: give --data FOLDER with one subfolder a client and iiit5k.")
-    folder = Path(config.data)
-    parties = sorted(f for f in folder.iterdir() if f.is_dir() and f.name != "iiit5k")
+    folder = Path(config.data).resolve()
+    if not folder.is_dir():
+        raise UserError(f"The preset needs words; {folder.name} is no folder.")
+    hidden = (".", "__")  # what this program, Jupyter and archives leave in a folder
+    parties = sorted(f for f in folder.iterdir() if f.is_dir() and f.name != "iiit5k" and not f.name.startswith(hidden))
     if len(parties) < 2:
         raise UserError(f"{folder.name} needs at least two subfolders in MJSynth's layout, one a client.")
 
@@ -58,31 +67,45 @@ def _folders(config: Config, device: torch.device, seed: int) -> Federation:
     task = Task(make, ctc_loss, words_right, torch.optim.Adadelta, batch=config.batch)
 
     def tensors(name: str, pairs: list[tuple[Path, str]], shortest: int = 1) -> tuple[Tensor, Tensor]:
-        store = None if config.limit else _store(name)
+        store = None if config.limit else scratch / f"{name}.npy"
         images, texts, left_out = load_words(pairs[: config.limit], shortest=shortest, steps=STEPS, store=store)
+        if config.limit and len(pairs) > config.limit:
+            print(f"{name}: preset {config.preset} takes the first {config.limit} of {len(pairs)}.", file=sys.stderr)
         if left_out:
             count = f"{name}: {len(left_out)} of {len(pairs[: config.limit])} words were left out"
             print(f"{count}; the first: {left_out[0]}.", file=sys.stderr)
         return images, encode(texts, ALPHANUMERIC)
 
-    data = {party.name: tensors(party.name, read_mjsynth(party)) for party in parties}
+    listed = {party.name: read_mjsynth(party) for party in parties}  # all lists before the first picture
+    test = {"iiit5k": tensors("iiit5k", read_iiit5k(folder / "iiit5k"), shortest=3)}
+    data = {name: tensors(name, pairs) for name, pairs in listed.items()}
+    for name in [name for name, (images, _) in data.items() if len(images) < 2]:
+        print(f"{name} was left out: of its one word none could be kept for validation.", file=sys.stderr)
+        del data[name]
+    if len(data) < 2:
+        raise UserError(f"{folder.name} needs at least two clients with two words or more.")
 
     def clients() -> list[Client]:
         return [Client(task, *data[name], name=name, seed=100 * seed + i) for i, name in enumerate(data)]
 
-    return clients, {"iiit5k": tensors("iiit5k", read_iiit5k(folder / "iiit5k"), shortest=3)}
+    return clients, test
 
 
-def _store(name: str) -> Path:
-    """Where the pixels of a client are kept, about 10 kB a word."""
+@contextmanager
+def _scratch(config: Config) -> Iterator[Path]:
+    """A folder of this run alone where the pixels of clients are kept, about 10 kB a word; gone when the run ends."""
     folder = Path(".firsthand") / "words"
+    if config.task != "folders" or config.limit:
+        yield folder  # nothing is written
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{name}.npy"
+    with tempfile.TemporaryDirectory(prefix="run-", dir=folder, ignore_cleanup_errors=True) as own:
+        yield Path(own)
 
 
-def _federation(config: Config, device: torch.device, seed: int) -> Federation:
+def _federation(config: Config, device: torch.device, seed: int, scratch: Path) -> Federation:
     if config.task == "folders":
-        return _folders(config, device, seed)
+        return _folders(config, device, seed, scratch)
     if config.task == "words":
         if config.split not in WORD_SPLITS:
             raise UserError(f"Unknown split {config.split!r}: choose one of {', '.join(WORD_SPLITS)}.")
@@ -102,12 +125,13 @@ def histories(config: Config, *, seed: int, device: torch.device, progress: bool
     if unknown:
         raise UserError(f"Unknown strategy {sorted(unknown)[0]!r}: choose one of {', '.join(STRATEGIES)}.")
     found = {}
-    clients, tests = _federation(config, device, seed)
-    for name in tqdm(config.strategies, disable=not progress, unit="strategy"):
-        found[name] = federate(
-            clients(), strategy(name), rounds=config.rounds, epochs=config.epochs, tests=tests, keep=config.keep,
-            slices=config.slices, warmup=config.warmup,
-        )  # fmt: skip
+    with _scratch(config) as scratch:
+        clients, tests = _federation(config, device, seed, scratch)
+        for name in tqdm(config.strategies, disable=not progress, unit="strategy"):
+            found[name] = federate(
+                clients(), strategy(name), rounds=config.rounds, epochs=config.epochs, tests=tests, keep=config.keep,
+                slices=config.slices, warmup=config.warmup,
+            )  # fmt: skip
     return found
 
 
@@ -123,7 +147,12 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     Returns:
         Result with metrics "<strategy>/<test>" (accuracy after the last round, in [0, 1]) and "<strategy>/worst", and
         arrays "<strategy>/<test>" (R,), "<strategy>/weights" (R, N).
+
+    Raises:
+        UserError: a seed out of range, unknown settings, or data that are missing or too few.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
     begin = time.perf_counter()
     where = resolve_device(device) if config.task == "folders" else torch.device("cpu")
     metrics: dict[str, float] = {}

@@ -129,6 +129,9 @@ def digit_task(seed: int) -> Task:
     )  # fmt: skip
 
 
+LEAST = 20  # digits of every client of the split "dirichlet"
+
+
 def digit_shares(split: str, clients: int, seed: int) -> list[np.ndarray]:
     """Which training digits every client holds.
 
@@ -137,9 +140,17 @@ def digit_shares(split: str, clients: int, seed: int) -> list[np.ndarray]:
             0.3); "corrupted" and "swapped" as iid: client 0 gets random labels, or two labels of it change places.
         clients: N.
         seed: of the split.
+
+    Raises:
+        ValueError: an unknown split, or more clients than there are digits for.
     """
     rng = np.random.default_rng([seed, clients])
     labels = digits()[1].numpy()
+    if not 1 <= clients <= len(labels) // (LEAST if split == "dirichlet" else 2):
+        raise ValueError(
+            f"{len(labels)} digits serve 1 to {len(labels) // (LEAST if split == 'dirichlet' else 2)} clients of the "
+            f"split {split!r}; got {clients}."
+        )
     if split in ("iid", "corrupted", "swapped"):
         return np.array_split(rng.permutation(len(labels)), clients)
     if split == "sorted":

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from firsthand.data.drawn.vehicles import CLASSES
 from firsthand.data.readers.vedai import read_names, read_vedai
@@ -29,9 +32,13 @@ from firsthand.ghost.training import (
     train_detector,
 )
 from firsthand.kit.lab.results import Result
+from firsthand.kit.train.device import LARGEST_SEED, seed_refused
 from firsthand.kit.train.loop import accelerator_for
 
 __all__ = ["PRESETS", "Config", "run", "with_data"]
+
+
+SMOKE = 32  # pictures of one's own that the smallest run takes; a quarter as many to test
 
 
 def with_data(config: Config, path: str) -> Config:
@@ -43,9 +50,21 @@ def with_data(config: Config, path: str) -> Config:
 
 def _vedai(config: Config, test: bool) -> Pictures:
     assert config.data is not None
-    found = read_vedai(config.data, read_names(config.data, config.fold, test=test, size=config.size), size=config.size)
+    names = read_names(config.data, config.fold, test=test, size=config.size)
+    most = len(names) if config.preset != "smoke" else max(1, SMOKE // 4) if test else SMOKE
+    if len(names) > most:
+        print(f"Preset smoke takes the first {most} of {len(names)} pictures.", file=sys.stderr)
+    found = read_vedai(config.data, names[:most], size=config.size)
+    if found.left_out:
+        print(f"{len(found.left_out)} pictures were left out; the first: {found.left_out[0]}.", file=sys.stderr)
     truths = tuple({"boxes": b, "labels": n} for b, n in zip(found.boxes, found.labels, strict=True))
     return Pictures(found.images, truths)
+
+
+def _precision(model: nn.Module, test: Pictures) -> float:
+    """`mean_precision`, nan where the test pictures show no object: bits and sizes are measured all the same."""
+    assert isinstance(model, Detector)
+    return mean_precision(model, test) if any(len(truth["labels"]) for truth in test.truths) else math.nan
 
 
 def _data(config: Config, seed: int) -> tuple[Pictures, Pictures, Detector]:
@@ -75,12 +94,20 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
 
     Returns:
         Result with metrics "precision/teacher", "precision/converted", "precision/student" (mean average precision,
-        per cent), "bits" (mean), "size" (MB), "size/full", "operations" (10 ** 9 bit-operations along the graph);
-        arrays "loss/teacher", "loss/student" (detection losses by step), "bits" (layers,), "opened" (steps, L).
+        per cent; nan where the test pictures show no object), "bits" (mean), "size" (MB), "size/full", "operations"
+        (10 ** 9 bit-operations along the graph); arrays "loss/teacher", "loss/student" (detection losses by step),
+        "bits" (layers,), "opened" (steps, L).
+
+    Raises:
+        UserError: a seed out of range, or data that are missing or do not fit.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
     begin = time.perf_counter()
     accelerator = accelerator_for(device)
     train, test, model = _data(config, seed)
+    if max(config.teach.batch, config.learn.batch) > len(train.images):
+        raise UserError(f"There are {len(train.images)} pictures to train on, fewer than a batch.")
     common: dict[str, Any] = {"seed": seed, "accelerator": accelerator, "progress": progress}
     model = model.to(accelerator.device)
     teacher, first = train_detector(model, train, config.teach, **common, **_checkpoint(config, "teacher"))
@@ -89,7 +116,7 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     student = quantize_model(teacher, bits, limits=limits)
     measure_batch_norm(student, train)
     assert isinstance(student, Detector)
-    converted = mean_precision(student, test)
+    converted = _precision(student, test)
     gate, strength = None, 0.0
     if config.gate is not None:
         gate, strength = lessons_for(student, teacher, train, config.gate, seed, config.strength)
@@ -99,8 +126,8 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     )  # fmt: skip
     size = test.images.shape[-1]
     metrics = {
-        "precision/teacher": mean_precision(teacher, test), "precision/converted": converted,
-        "precision/student": mean_precision(taught, test), "bits": float(np.mean(list(bits.values()))),
+        "precision/teacher": _precision(teacher, test), "precision/converted": converted,
+        "precision/student": _precision(taught, test), "bits": float(np.mean(list(bits.values()))),
         "size": model_size_mb(teacher, bits), "size/full": model_size_mb(teacher, 32),
         "operations": bit_operations(teacher, bits, size, order="graph"),
     }  # fmt: skip

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from firsthand.data.readers.images import ImageFiles, faces
 from firsthand.errors import UserError
-from firsthand.grnn.attacks import attack_many, match, psnr
+from firsthand.grnn.attacks import METHODS, attack_many, match, psnr
 from firsthand.grnn.gradients import shared_gradient
 from firsthand.grnn.lab.config import PRESETS, Config
 from firsthand.grnn.lab.runs import RECOVERED
 from firsthand.grnn.networks import LeNet, SigmoidResNet18, uniform_init_
 from firsthand.grnn.victims import PEOPLE
 from firsthand.kit.lab.results import Result
-from firsthand.kit.train.device import resolve_device
+from firsthand.kit.train.device import LARGEST_SEED, resolve_device, seed_refused
 
 __all__ = ["PRESETS", "Config", "run", "with_data"]
 
@@ -89,25 +89,37 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
     Returns:
         Result with metrics "<method>/<victim>/<B>/psnr" (dB, median over images), "…/labels" and "…/success"
         (shares), and arrays of the same names "…/found" and "…/truth" (images of the first repeat).
+
+    Raises:
+        UserError: a seed out of range, or data that are missing or do not fit.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
     from tqdm import tqdm
 
+    unknown = [name for name in config.victims if name not in TV_WEIGHT]
+    if unknown:
+        raise UserError(f"Unknown victim {unknown[0]!r}: choose lenet or resnet18.")
+    if not set(config.methods) <= set(METHODS):
+        raise UserError(f"Unknown method among {', '.join(config.methods)}: choose of {', '.join(METHODS)}.")
+    if "lenet" in config.victims and config.image_size != 32:
+        raise UserError(f"A LeNet takes images of 32 pixels a side, not {config.image_size}: choose resnet18.")
+    if config.iterations is not None and config.iterations < 1:
+        raise UserError(f"An attack needs at least one iteration; got {config.iterations}.")
     where, begin = resolve_device(device), time.perf_counter()
     pictures = Pictures(config)
     if max(config.batches) > pictures.count:  # before the smaller ones have taken their hours
         raise UserError(f"A batch of {max(config.batches)} needs as many images; there are {pictures.count}.")
-    for batch in config.batches if config.data is not None else ():
-        for number in range(config.repeats):
-            pictures.batch(batch, 1000 * seed + number)  # one that cannot be read is named now
+    seeds = [1000 * seed + number for number in range(config.repeats)]
+    drawn = {b: [pictures.batch(b, s) for s in seeds] for b in config.batches}  # a damaged picture is said before hours
     metrics: dict[str, float] = {}
     arrays: dict[str, np.ndarray] = {}
     plan = [
         (m, v, b) for v in config.victims for b in config.batches for m in config.methods if not (m == "idlg" and b > 1)
     ]
     for method, name, batch in tqdm(plan, disable=not progress, unit="attack"):
-        seeds = [1000 * seed + number for number in range(config.repeats)]
         models = [victim(name, pictures.num_classes, s).to(where) for s in seeds]
-        batches = [pictures.batch(batch, s) for s in seeds]
+        batches = drawn[batch]
         gradients = [shared_gradient(m, x.to(where), y.to(where)) for m, (x, y) in zip(models, batches, strict=True)]
         found = attack_many(
             models, gradients, batch=batch, image_shape=(3, config.image_size, config.image_size), seeds=seeds,

@@ -30,7 +30,7 @@ from firsthand.hcvi.lab.baselines import (
 )
 from firsthand.hcvi.lab.config import PRESETS, Config
 from firsthand.kit.lab.results import Result
-from firsthand.kit.train.device import resolve_device
+from firsthand.kit.train.device import LARGEST_SEED, resolve_device, seed_refused
 
 __all__ = ["PRESETS", "Config", "run", "with_data"]
 
@@ -49,8 +49,10 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
         "<data>/balls", and arrays "<data>/scores" (k - 1, 2): k and HCVI-R.
 
     Raises:
-        UserError: data that are missing or damaged.
+        UserError: a seed out of range; data that are missing or damaged.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
     from tqdm import tqdm
 
     torch_device = resolve_device(device)

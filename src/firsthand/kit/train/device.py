@@ -10,6 +10,14 @@ from firsthand.errors import UserError
 
 _KNOWN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
+#: Seeds go from 0 to here: scikit-learn takes no larger one, and some chapters multiply theirs before torch gets it.
+LARGEST_SEED = 2**32 - 1
+
+
+def seed_refused(seed: object) -> str:
+    """The sentence about a seed that is not one."""
+    return f"A seed is a whole number from 0 to {LARGEST_SEED}; got {seed!r}."
+
 
 def check_device_name(device: str) -> str:
     """Return `device` if it is a name that `resolve_device` understands; say which names exist otherwise."""

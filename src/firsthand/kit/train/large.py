@@ -26,7 +26,13 @@ def accumulation(batch: int, passes: int, processes: int) -> int:
 
 
 def in_steps(epochs: float, examples: int, batch: int) -> int:
-    """Epochs in steps; the remainder of an epoch is left out."""
+    """Epochs in steps; the remainder of an epoch is left out.
+
+    Raises:
+        UserError: fewer examples than a batch.
+    """
+    if batch > examples:
+        raise UserError(f"A batch of {batch} needs at least as many examples; there are {examples}.")
     return int(epochs * (examples // batch))
 
 

@@ -316,7 +316,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 raise ValueError("its checksum is another one")
             return tensors, json.loads(known.get("about", "{}"))
     except (SafetensorError, ValueError) as error:
-        raise UserError(f"{path.name} is damaged ({error}); delete it and start again.") from None
+        raise UserError(f"{path.name} is damaged ({error}): name another file, or another folder.") from None
 
 
 def _modules(model: nn.Module, also: nn.Module | None) -> nn.ModuleDict:
@@ -348,7 +348,7 @@ def load_checkpoint(
     weights = {name: t for name, t in tensors.items() if not name.startswith("optimizer.")}
     same = weights.keys() == own.keys() and all(weights[name].shape == own[name].shape for name in own)
     if not same or about.get("seed") != seed:
-        raise UserError(f"{path.name} belongs to another model or seed: name another file, or delete it.")
+        raise UserError(f"{path.name} belongs to another model or seed: name another file, or another folder.")
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):

@@ -15,6 +15,7 @@ from firsthand.kit.files import write_atomically
 from firsthand.kit.train.loop import load_tensors, save_tensors
 
 FOLDER = PACKAGE / "weights"
+PYTORCH = (".pt", ".pth", ".bin", ".ckpt")
 
 
 def shipped(name: str) -> dict[str, Tensor]:
@@ -26,6 +27,24 @@ def shipped(name: str) -> dict[str, Tensor]:
     path = FOLDER / f"{name}.safetensors"
     if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != card_of(name)["sha256"]:
         raise UserError(f"{path.name} is damaged or not the book's: its checksum is not that of its card.")
+    return load_tensors(path)[0]
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a reader's own safetensors file, whatever it is called.
+
+    Raises:
+        UserError: no such file, one of PyTorch's own, or a damaged one.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(9)
+        # Of safetensors the ninth byte opens the header; PyTorch's files are archives or pickles.
+        if head[8:] != b"{" and (head.startswith((b"PK\x03\x04", b"\x80")) or path.suffix in PYTORCH):
+            raise UserError(
+                f"{path.name} is PyTorch's own kind of file, which may run code when it is opened: save its tensors "
+                "with safetensors.torch.save_file and name that file."
+            )
     return load_tensors(path)[0]
 
 

@@ -16,9 +16,10 @@ from firsthand.data.drawn.directions import angular_error, pitchyaw_to_vector
 from firsthand.data.drawn.heads import Heads, heads, redrawn
 from firsthand.errors import UserError
 from firsthand.kit.lab.results import Result
+from firsthand.kit.train.device import LARGEST_SEED, seed_refused
 from firsthand.kit.train.loop import accelerator_for
 from firsthand.nerfgaze import estimator as est
-from firsthand.nerfgaze.full import read_people, train_full
+from firsthand.nerfgaze.full import FullRecipe, read_people, train_full
 from firsthand.nerfgaze.lab import runs
 from firsthand.nerfgaze.lab.config import PRESETS, Config
 from firsthand.nerfgaze.synthesis import asked, redirected
@@ -27,16 +28,24 @@ from firsthand.nerfgaze.training import train
 __all__ = ["PRESETS", "Config", "run", "with_data"]
 
 
+#: The full model in seconds and in minutes: pictures of 16 and of 64 pixels.
+SHORT = {
+    "smoke": FullRecipe(steps=3, batch=1, pictures=2, grid=8, scale=2, samples=8, features=32),
+    "book": FullRecipe(steps=150, batch=1, pictures=40, grid=16, scale=4, samples=24, features=32),
+}
+
+
 def book_data(config: Config, seed: int) -> Heads:
     """The drawn heads that a run learns."""
     return heads(100 * seed + 8, config.pictures, config.people, runs.people(seed, runs.SOURCE))
 
 
 def with_data(config: Config, path: str) -> Config:
-    """The same experiment on a folder of ETH-XGaze."""
+    """The same experiment on a folder of ETH-XGaze, with the full model as long as the preset's name promises."""
     if not Path(path).is_dir():
         raise UserError(f"--data must be ETH-XGaze's folder; {Path(path).name} is none.")
-    return replace(config, data=path)
+    full = SHORT.get(config.preset, config.full) if config.full == FullRecipe() else config.full
+    return replace(config, data=path, full=full)
 
 
 def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool = True) -> Result:
@@ -52,7 +61,12 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
         Result with metrics "error" (degrees, of the judge on what was made), "floor" (on true pictures of the same
         requests), "mean" (of always saying the mean gaze), "psnr" (dB); arrays "loss" by step, "made" and "true"
         uint8 (N, 3, s, s). With real faces: metric "loss" and its array alone.
+
+    Raises:
+        UserError: a seed out of range, or data that are missing or do not fit.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
     begin = time.perf_counter()
     if config.data:
         return _real(config, seed, device, progress, begin)

@@ -12,7 +12,7 @@ import numpy as np
 
 from firsthand.errors import UserError
 from firsthand.kit.lab.results import Result
-from firsthand.kit.train.device import resolve_device
+from firsthand.kit.train.device import LARGEST_SEED, resolve_device, seed_refused
 from firsthand.stepsqp.lab.config import METHODS, PRESETS, Config
 from firsthand.stepsqp.oracles import NoisyOracle
 from firsthand.stepsqp.problems import PROBLEMS
@@ -65,7 +65,12 @@ def run(config: Config, *, seed: int = 0, device: str = "auto", progress: bool =
 
     Returns:
         Result with metrics "<problem>/<method>/<noise>/best" and "…/tail" (KKT errors).
+
+    Raises:
+        UserError: a seed out of range, or data that are missing or do not fit.
     """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(seed_refused(seed))
     import joblib
     from tqdm import tqdm
 
