@@ -1,6 +1,6 @@
 """What the chapters take for granted: gradients, convolution, hiding and guessing, seeds, verdicts.
 
-`figures.py` draws, `exercises.py` judges the five questions of the self-check. Nothing here is about one paper.
+`figures.py` draws, `exercises.py` checks the five questions of the self-check. Nothing here is about one paper.
 """
 
 from firsthand.primer.hiding import guess, hide

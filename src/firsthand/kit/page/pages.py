@@ -64,11 +64,11 @@ def verdict_words(key: str) -> str:
     groups = {"of the paper's claims hold": ("paper",), "of its code's and ours": ("code", "ours")}
     parts = []
     for whose, sources in groups.items():
-        found = evidence.counts(content, *sources)
-        if sum(found.values()):
-            words = f"{found['holds']} of {sum(found.values())} {whose}"
+        tally = evidence.counts(content, *sources)
+        if sum(tally.values()):
+            words = f"{tally['holds']} of {sum(tally.values())} {whose}"
             others = {"fail": "fails", "inconclusive": "inconclusive", "not tested": "not tested"}
-            parts.append(", ".join([words, *(f"{found[n]} {word}" for word, n in others.items() if found[n])]))
+            parts.append(", ".join([words, *(f"{tally[n]} {word}" for word, n in others.items() if tally[n])]))
     return "; ".join(parts)
 
 
@@ -145,16 +145,16 @@ def evidence_table(key: str, *prefixes: str) -> HTML:
 
 def row(key: str, claim: str) -> dict[str, Any]:
     """One stored row of evidence, for sentences that quote it."""
-    found = [r for r in evidence.load(key)["claims"] if r["id"] == claim]
-    if not found:
+    named = [r for r in evidence.load(key)["claims"] if r["id"] == claim]
+    if not named:
         raise ValueError(f"No claim {claim!r} in the evidence of {key}.")
-    return found[0]
+    return named[0]
 
 
 def _band(key: str, curve: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    found = next(c for c in evidence.load(key)["curves"] if c["id"] == curve)
-    values = np.array(found["values"], dtype=float)
-    return np.array(found["x"]), np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+    stored = next(c for c in evidence.load(key)["curves"] if c["id"] == curve)
+    values = np.array(stored["values"], dtype=float)
+    return np.array(stored["x"]), np.nanmin(values, axis=0), np.nanmax(values, axis=0)
 
 
 def expected_band(ax: plt.Axes, key: str, curve: str, *, color: str | None = None) -> None:
