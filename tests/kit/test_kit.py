@@ -14,6 +14,7 @@ from firsthand.errors import UserError
 from firsthand.kit import Result, check, resolve_device, say, show_source
 from firsthand.kit.page.exercises import Feedback, Wrong, call, compare, need_function, need_number
 from firsthand.kit.page.pages import rule_words
+from firsthand.kit.page.tables import facts, line, table
 
 
 def test_devices():
@@ -99,6 +100,17 @@ def test_rules_in_symbols():
     row = {"target": 0.5, "tolerance": 0.1}
     assert rule_words({**row, "rule": "at_least"}) == "≥ 0.5"
     assert rule_words({**row, "rule": "within"}) == "0.5 ± 0.1"
+
+
+def test_a_table_has_named_columns_and_may_scroll_in_a_region():
+    lines = [line("a", 1), line("all", "", heads=1)]
+    assert lines == ["<tr><td>a</td><td>1</td></tr>", "<tr><th>all</th><td></td></tr>"]
+    plain = table("kind", ("Name", "Number"), lines)
+    head = "<thead><tr><th>Name</th><th>Number</th></tr></thead>"
+    assert plain == f'<table class="kind">{head}<tbody>{"".join(lines)}</tbody></table>'
+    region = f'<div class="wide" tabindex="0" role="region" aria-label="All of it">{plain}</div>'
+    assert table("kind", ("Name", "Number"), lines, label="All of it", frame="wide") == region
+    assert facts({"Size": "a < b"}) == "<dt>Size</dt><dd>a &lt; b</dd>"
 
 
 def write(path, text):
