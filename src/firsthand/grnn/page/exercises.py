@@ -23,10 +23,11 @@ def _label(answer: Any) -> str:
         model = untrained_victim(seed)
         weight = split_gradient(model, shared_gradient(model, x, y))["fc3.weight"]
         value = need_number(call(function, weight.clone()))
+        rows, columns = weight.sum(1), weight.sum(0)
         slips = {
-            "That is the largest row sum: the class the model believes in. Look for the sign.": weight.sum(1).argmax(),
-            "That is the shortest row: the class the model finds least likely.": weight.norm(dim=1).argmin(),
-            "Classes are rows of this gradient; you looked at columns.": weight.sum(0).argmin(),
+            "That is the largest row sum: the class the model believes in. Look for the sign.": int(rows.argmax()),
+            "That is the shortest row: the class the model finds least likely.": int(weight.norm(dim=1).argmin()),
+            "Classes are rows of this gradient; you looked at columns.": int(columns.argmin()),
         }
         otherwise = f"For the victim with seed {seed} the label is not {value:.0f}."
         compare(value, int(y[0]), slips, otherwise, within=0)
