@@ -14,7 +14,8 @@ from docutils.parsers.rst import Directive
 
 from firsthand.chapters import PACKAGE, chapters
 from firsthand.kit.lab import evidence
-from firsthand.kit.page.pages import MARKS, about_row, rule_words, run_time, verdict_words
+from firsthand.kit.page.pages import about_row, claim_line, interval_words, run_time, verdict_words
+from firsthand.kit.page.tables import facts, table
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,16 +77,17 @@ def _ledger_row(env, key: str, row: dict) -> str:
     if row["baseline"]:
         values += f"<p>Baseline: {', '.join(map(_value, row['baseline']))}</p>"
     values += f"<p>By {_commit(row['measured'])}, code <code>{row['code']}</code></p>"
-    span = "" if row["low"] is None or row["rule"] == "exact" else f"<br>[{_value(row['low'])}, {_value(row['high'])}]"
-    verdict = row["verdict"]
+    span = interval_words(row, _value)
     about = f'<a href="{link}#claim-{row["id"]}">{key}</a> · <code>{row["id"]}</code> · {about_row(row)}'
-    return (
-        f'<tr id="{key}-{row["id"]}" data-chapter="{key}" data-source="{row["source"]}" data-verdict="{verdict}">'
-        f"<td>{html.escape(row['sentence'])}<br><small>{about}</small>"
+    more = (
         f"<details><summary>{len(row['seeds'])} value{'s' * (len(row['seeds']) != 1)}</summary>"
-        f"{values}<p><code>{command}</code></p></details></td>"
-        f"<td>{_value(row['estimate'])}{span}</td><td>{rule_words(row)}</td>"
-        f'<td class="fh-{verdict.replace(" ", "-")}">{MARKS[verdict]} {verdict}</td></tr>'
+        f"{values}<p><code>{command}</code></p></details>"
+    )
+    return claim_line(
+        row,
+        f'id="{key}-{row["id"]}" data-chapter="{key}" data-source="{row["source"]}" data-verdict="{row["verdict"]}"',
+        f"<small>{about}</small>{more}",
+        f"{_value(row['estimate'])}{'<br>' if span else ''}{span}",
     )
 
 
@@ -134,26 +136,22 @@ class Ledger(Directive):
             )
             rows += [_ledger_row(env, key, row) for row in content["claims"]]
         names = ("Claim", "Found [95 %]", "Rule", "Verdict")
-        head = "".join(f"<th>{name}</th>" for name in names)
-        return _raw(
-            f'{"".join(summary)}<div class="fh-ledger" tabindex="0" role="region" aria-label="Evidence ledger">'
-            f'<table class="fh-evidence"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-        )
+        return _raw("".join(summary) + table("fh-evidence", names, rows, label="Evidence ledger", frame="fh-ledger"))
 
 
 class DataCards(Directive):
     """One definition list a data set, from data/cards.toml."""
 
     def run(self) -> list[nodes.Node]:
-        found = tomllib.loads((PACKAGE / "data" / "cards.toml").read_text(encoding="utf-8"))
+        known = tomllib.loads((PACKAGE / "data" / "cards.toml").read_text(encoding="utf-8"))
         titles = {"kind": "Where it is", "size": "Size", "origin": "Origin", "licence": "Licence", "care": "Take care"}
         parts = []
-        for key, card in found.items():
-            facts = "".join(f"<dt>{title}</dt><dd>{html.escape(card[name])}</dd>" for name, title in titles.items())
+        for key, card in known.items():
+            inside = facts({title: card[name] for name, title in titles.items()})
             used = ", ".join(card["used_by"])
             parts.append(
                 f'<section class="fh-data" id="data-{key}"><h2>{html.escape(card["name"])}</h2>'
-                f"<dl>{facts}<dt>Used by</dt><dd>{used}</dd></dl></section>"
+                f"<dl>{inside}<dt>Used by</dt><dd>{used}</dd></dl></section>"
             )
         return _raw("".join(parts))
 
@@ -166,16 +164,17 @@ class WeightCards(Directive):
         for file in sorted((PACKAGE / "weights").glob("*.json")):
             card = json.loads(file.read_text(encoding="utf-8"))
             quality = ", ".join(f"{name} {value:.4g}" for name, value in card["quality"].items())
-            facts = {
-                "Made by": f"{card['command']}, seed {card['seed']}, {card['steps']} steps",
-                "Time": f"{card['minutes']:g} minutes on {card['processor']}, {card['threads']} thread",
-                "Size": f"{card['bytes'] / 1e6:.2f} MB, sha256 {card['sha256']}",
-                "Quality": quality,
-                "Licence": card["licence"],
-            }
-            items = "".join(f"<dt>{title}</dt><dd>{html.escape(text)}</dd>" for title, text in facts.items())
+            inside = facts(
+                {
+                    "Made by": f"{card['command']}, seed {card['seed']}, {card['steps']} steps",
+                    "Time": f"{card['minutes']:g} minutes on {card['processor']}, {card['threads']} thread",
+                    "Size": f"{card['bytes'] / 1e6:.2f} MB, sha256 {card['sha256']}",
+                    "Quality": quality,
+                    "Licence": card["licence"],
+                }
+            )
             name = html.escape(card["name"])
-            parts.append(f'<section class="fh-data" id="weights-{name}"><h3>{name}</h3><dl>{items}</dl></section>')
+            parts.append(f'<section class="fh-data" id="weights-{name}"><h3>{name}</h3><dl>{inside}</dl></section>')
         return _raw("".join(parts))
 
 

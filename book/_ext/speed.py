@@ -12,6 +12,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 
 from firsthand.chapters import PACKAGE, chapters
+from firsthand.kit.page.tables import line, table
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -54,16 +55,8 @@ def rows() -> list[tuple[dict[str, Any], float, dict[str, Any]]]:
     return [(row, speed(row, files[row["file"]]), files[row["file"]]) for row in summary]
 
 
-def _table(head: tuple[str, ...], lines: list[str], label: str) -> list[nodes.Node]:
-    cells = "".join(f"<th>{name}</th>" for name in head)
-    return [
-        nodes.raw(
-            "",
-            f'<div class="fh-ledger-short" tabindex="0" role="region" aria-label="{label}"><table class="fh-speed">'
-            f"<thead><tr>{cells}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>",
-            format="html",
-        )
-    ]
+def _table(names: tuple[str, ...], lines: list[str], label: str) -> list[nodes.Node]:
+    return [nodes.raw("", table("fh-speed", names, lines, label=label, frame="fh-ledger-short"), format="html")]
 
 
 class Speed(Directive):
@@ -78,10 +71,7 @@ class Speed(Directive):
             machine = content.get("processor", "not recorded")
             if "threads" in content:
                 machine += f", {content['threads']} thread{'s' * (content['threads'] > 1)}"
-            lines.append(
-                f"<tr><td>{where}</td><td>{ratio:.2g}</td><td>{html.escape(row['what'])}</td>"
-                f"<td>{html.escape(row['peer'])}</td><td>{html.escape(machine)}</td></tr>"
-            )
+            lines.append(line(where, f"{ratio:.2g}", *map(html.escape, (row["what"], row["peer"], machine))))
         return _table(("Chapter", "Times as fast", "Ours", "Beside", "Measured on"), lines, "Speed beside others")
 
 
@@ -92,12 +82,10 @@ class Checks(Directive):
         if not CHECKS.is_file():
             return [nodes.paragraph("", "Not recorded yet.")]
         content = json.loads(CHECKS.read_text(encoding="utf-8"))
-        lines = [
-            f"<tr><td>{part}</td><td>{seconds:.0f}</td><td>{PARTS.get(part, '')}</td></tr>"
-            for part, seconds in content["seconds"].items()
-        ]
+        seconds = content["seconds"]
+        lines = [line(part, f"{taken:.0f}", PARTS.get(part, "")) for part, taken in seconds.items()]
         machine = f"on {html.escape(content['processor'])}, {content['cores']} cores"
-        lines.append(f"<tr><th>all</th><td>{sum(content['seconds'].values()):.0f}</td><td>{machine}</td></tr>")
+        lines.append(line("all", f"{sum(seconds.values()):.0f}", machine, heads=1))
         return _table(("Part", "Seconds", "What"), lines, "Seconds by part of the checks")
 
 

@@ -12,6 +12,7 @@ from docutils.parsers.rst import Directive
 from firsthand.chapters import PACKAGE, Chapter, chapters
 from firsthand.kit.lab import evidence
 from firsthand.kit.lab.claims import VERDICTS
+from firsthand.kit.page.tables import line, table
 
 PAPER = "paper"
 COLUMNS = {
@@ -26,22 +27,22 @@ def rows_of(key: str) -> list[dict]:
     return evidence.load(key)["claims"]
 
 
-def table() -> list[tuple[str, list[int], list[int]]]:
+def counted() -> list[tuple[str, list[int], list[int]]]:
     """Chapter, counts of all verdicts, counts among the rows that follow a sentence of the paper."""
-    found = []
+    rows = []
     for key in chapters():
         every = Counter(row["verdict"] for row in rows_of(key))
         own = Counter(row["verdict"] for row in rows_of(key) if row["source"] == PAPER)
-        found.append((key, [every[name] for name in VERDICTS], [own[name] for name in VERDICTS]))
-    return found
+        rows.append((key, [every[name] for name in VERDICTS], [own[name] for name in VERDICTS]))
+    return rows
 
 
 def reasons() -> list[tuple[str, int, str]]:
     """Chapter, number of rows and reason, for what was not tested."""
-    counted = Counter(
+    numbers = Counter(
         (key, row["not_tested"]) for key in chapters() for row in rows_of(key) if row["verdict"] == VERDICTS[-1]
     )
-    return [(key, count, reason) for (key, reason), count in counted.items()]
+    return [(key, count, reason) for (key, reason), count in numbers.items()]
 
 
 def _name(c: Chapter) -> str:
@@ -53,19 +54,17 @@ def _link(c: Chapter, words: str, anchor: str = "") -> str:
 
 
 def _table() -> str:
-    lines = []
-    for key, every, own in table():
-        cells = "".join(f"<td>{n}{f' <small>({m})</small>' if m else ''}</td>" for n, m in zip(every, own, strict=True))
-        lines.append(f"<tr><th>{_link(chapters()[key], _name(chapters()[key]))}</th>{cells}</tr>")
-    totals = [sum(column) for column in zip(*(every for _, every, _ in table()), strict=True)]
-    own = [sum(column) for column in zip(*(own for _, _, own in table()), strict=True)]
-    cells = "".join(f"<td>{n} <small>({m})</small></td>" for n, m in zip(totals, own, strict=True))
-    head = "".join(f"<th>{name}</th>" for name in ("Chapter", *VERDICTS))
-    return (
-        '<div class="fh-ledger-short" tabindex="0" role="region" aria-label="Verdicts by chapter">'
-        f'<table class="fh-summary"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}'
-        f"<tr><th>All</th>{cells}</tr></tbody></table></div>"
-    )
+    lines, rows = [], counted()
+    for key, every, own in rows:
+        cells = (f"{n}{f' <small>({m})</small>' if m else ''}" for n, m in zip(every, own, strict=True))
+        lines.append(line(_link(chapters()[key], _name(chapters()[key])), *cells, heads=1))
+    totals, own = ([sum(column) for column in zip(*(row[which] for row in rows), strict=True)] for which in (1, 2))
+    lines.append(line("All", *(f"{n} <small>({m})</small>" for n, m in zip(totals, own, strict=True)), heads=1))
+    return _framed(("Chapter", *VERDICTS), lines, "Verdicts by chapter")
+
+
+def _framed(names: tuple[str, ...], lines: list[str], label: str) -> str:
+    return table("fh-summary", names, lines, label=label, frame="fh-ledger-short")
 
 
 def _failed() -> str:
@@ -113,15 +112,12 @@ class RunStatus(Directive):
         for key, name in names.items():
             known = {**runs.get(key, {}), "page": checks["pages"].get(key, "–")}
             values = (html.escape(str(known.get(column, "–"))) for column in COLUMNS)
-            lines.append(f"<tr><th>{name}</th>{''.join(f'<td>{value}</td>' for value in values)}</tr>")
+            lines.append(line(name, *values, heads=1))
         seconds = [runs[key]["seconds"] for key in names if key in runs]
         weight = sum(checks["pages"].values())
         totals = [f"{sum(seconds):.0f}", "", f"{weight:.1f}", *[""] * (len(COLUMNS) - 3)]
-        lines.append(f"<tr><th>all {len(seconds)}</th>{''.join(f'<td>{value}</td>' for value in totals)}</tr>")
-        head = "".join(f"<th>{name}</th>" for name in ("Page", *COLUMNS.values()))
-        table = f'<table class="fh-summary"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
-        frame = 'class="fh-ledger-short" tabindex="0" role="region" aria-label="Run status"'
-        return [nodes.raw("", f"<div {frame}>{table}</div>", format="html")]
+        lines.append(line(f"all {len(seconds)}", *totals, heads=1))
+        return [nodes.raw("", _framed(("Page", *COLUMNS.values()), lines, "Run status"), format="html")]
 
 
 def setup(app) -> dict:

@@ -77,6 +77,7 @@ WRONG = [
     (5, lambda t: t, "its own target"),
     (5, lambda t: t.median(0).values.expand_as(t), "median"),
     (5, lambda t: t.mean().expand_as(t), "one over all"),
+    (5, lambda t: t.mean(1, keepdim=True).expand_as(t), "wrong axis"),
     (5, torch.zeros_like, "Zero is the best"),
     (6, lambda p: _histogram(p, mean=False), "added magnitudes up"),
     (6, lambda p: _histogram(p, half=True), "not halved"),
@@ -88,10 +89,10 @@ WRONG = [
 
 @pytest.mark.parametrize(("number", "answer"), RIGHT)
 def test_right_answers_pass(number, answer):
-    assert EXERCISES[number].judge(answer)
+    assert EXERCISES[number].checker(answer)
 
 
 @pytest.mark.parametrize(("number", "answer", "says"), WRONG)
 def test_typical_wrong_answers_are_named(number, answer, says):
     with pytest.raises(Wrong, match=re.escape(says)):
-        EXERCISES[number].judge(answer)
+        EXERCISES[number].checker(answer)

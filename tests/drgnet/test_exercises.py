@@ -74,10 +74,10 @@ WRONG = [
 
 @pytest.mark.parametrize("number", sorted(EXERCISES))
 def test_a_right_answer_passes(number: int) -> None:
-    assert EXERCISES[number].judge(RIGHT[number])
+    assert EXERCISES[number].checker(RIGHT[number])
 
 
 @pytest.mark.parametrize(("number", "answer", "words"), WRONG)
 def test_a_usual_mistake_is_named(number: int, answer, words: str) -> None:
     with pytest.raises(Wrong, match=words):
-        EXERCISES[number].judge(answer)
+        EXERCISES[number].checker(answer)

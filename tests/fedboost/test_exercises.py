@@ -16,6 +16,11 @@ def _unmix(mixtures, keep):
     return np.linalg.solve(np.full((count, count), other) + (keep - other) * np.eye(count), mixtures)
 
 
+def _among_all(mixtures, keep):
+    count = len(mixtures)
+    return np.linalg.solve(np.full((count, count), (1 - keep) / count) + keep * np.eye(count), mixtures)
+
+
 def _remainders(p, slices):
     whole = np.floor(p * slices + 1e-9)
     missing = slices - int(whole.sum())
@@ -46,6 +51,7 @@ WRONG = [
     (1, lambda m, keep: m, "mixtures themselves"),
     (1, lambda m, keep: m / keep, "leaves the others' parts"),
     (1, lambda m, keep: book.mix(m, keep=keep), "mixed once more"),
+    (1, _among_all, "not by all N"),
     (2, 0.5, "answer for two clients"),
     (2, 0.0, "mean of the others"),
     (2, 0.7, "linear system"),
@@ -68,10 +74,10 @@ WRONG = [
 
 @pytest.mark.parametrize("number", list(EXERCISES))
 def test_right_answers_pass(number):
-    assert EXERCISES[number].judge(RIGHT[number])
+    assert EXERCISES[number].checker(RIGHT[number])
 
 
 @pytest.mark.parametrize(("number", "answer", "words"), WRONG)
 def test_mistakes_are_named(number, answer, words):
     with pytest.raises(Wrong, match=words):
-        EXERCISES[number].judge(answer)
+        EXERCISES[number].checker(answer)

@@ -466,16 +466,31 @@ WRONG = [
     (6, lambda m, x, y, steps, lr: steps * _simulate(m, x, y, steps, lr), "divide by their number"),
     (6, lambda m, x, y, steps, lr: -_simulate(m, x, y, steps, lr), "other way round"),
     (6, lambda m, x, y, steps, lr: lr * _simulate(m, x, y, steps, lr), "Divide by the rate"),
+    (
+        6,
+        lambda m, x, y, steps, lr: _simulate(m, x, y, steps, lr) * (1 if steps == 1 else steps * lr),
+        "by the number of steps and by the rate",
+    ),
     (6, lambda m, x, y, steps, lr: _simulate(m, x, y, steps, lr).detach(), "keep the graph"),
 ]
 
 
 @pytest.mark.parametrize(("number", "answer"), RIGHT)
 def test_right_answers_pass(number, answer):
-    assert EXERCISES[number].judge(answer)
+    assert EXERCISES[number].checker(answer)
 
 
 @pytest.mark.parametrize(("number", "answer", "says"), WRONG)
 def test_typical_wrong_answers_are_named(number, answer, says):
     with pytest.raises(Wrong, match=re.escape(says)):
-        EXERCISES[number].judge(answer)
+        EXERCISES[number].checker(answer)
+
+
+def test_the_noise_with_the_gradients_energy_may_be_two_in_a_hundred_off():
+    gradient = shared_gradient(untrained_victim(0), *face_batch(1, 0))
+    norm, count, checker = float(gradient.norm()), len(gradient), EXERCISES[5].checker
+    assert all(checker(norm / count**0.5 * factor) for factor in (0.981, 1.0, 1.019))
+    slips = {"noise has P entries": norm, "not amplitudes": norm / count, "take its root": norm**2 / count}
+    for says, value in {**slips, "Set the expected": norm / count**0.5 * 1.021}.items():
+        with pytest.raises(Wrong, match=says):
+            checker(value)

@@ -14,7 +14,7 @@ from sklearn.metrics import silhouette_score
 from firsthand.data.drawn.shapes import SHAPES, add_noise
 from firsthand.data.readers.tables import real_table
 from firsthand.errors import UserError
-from firsthand.hcvi import CLAIMS, PRESETS, make_balls, run
+from firsthand.hcvi import CLAIMS, PRESETS, make_balls, run, spanning_tree
 from firsthand.hcvi.lab.ablations import choose_all, surface_distances
 from firsthand.hcvi.lab.baselines import best, fill_noise, index_functions, points_pick, proposals, scaled
 from firsthand.hcvi.lab.claims import CLASSES
@@ -129,6 +129,7 @@ WRONG = [
     (4, lambda c, k: 1.0, "two numbers"),
     (4, lambda c, k: _edges(c, k, 1)[::-1], "swapped"),
     (4, lambda c, k: _edges(c, k, 0), "k - 1 cuts"),
+    (4, lambda c, k: spanning_tree(c).lengths[[0, -1]], "the whole tree"),
     (5, lambda X: X[0], "too close"),
     (5, lambda X: X.max(0) + 1, "outside the box"),
     (5, lambda X: X, "Return one point"),
@@ -140,8 +141,6 @@ WRONG = [
 
 
 def _edges(centers, k, shift):
-    from firsthand.hcvi import spanning_tree
-
     lengths = spanning_tree(centers).lengths
     return lengths[-k - 1 + shift], lengths[-k + shift]
 

@@ -12,8 +12,9 @@ import torch
 from firsthand.data.readers.tables import read_battery, read_csv, real_table
 from firsthand.errors import UserError
 from firsthand.kit import Result, check, resolve_device, say, show_source
-from firsthand.kit.page.exercises import Feedback, Wrong, call, need_function, need_number
+from firsthand.kit.page.exercises import Feedback, Wrong, call, compare, need_function, need_number
 from firsthand.kit.page.pages import rule_words
+from firsthand.kit.page.tables import facts, line, table
 
 
 def test_devices():
@@ -54,7 +55,7 @@ def test_feedback_shows_itself():
     assert "**Correct.**" in Feedback(True, "Well done.")._repr_markdown_()
 
 
-def test_judges_parts():
+def test_checkers_parts():
     assert need_number("3.5") == 3.5
     for bad in ("x", [1, 2], float("nan"), float("inf")):
         with pytest.raises(Wrong):
@@ -64,6 +65,27 @@ def test_judges_parts():
         need_function(lambda x: x, 2)
     with pytest.raises(Wrong, match="raised KeyError"):
         call(lambda: {}["a"])
+
+
+def test_a_wrong_answer_gets_the_sentence_of_the_first_slip_that_gives_it():
+    def said(answer, truth, slips, **how):
+        try:
+            compare(answer, truth, slips, "otherwise", **how)
+        except Wrong as wrong:
+            return str(wrong)
+        return "right"
+
+    slips = {"twice": 2.0, "two": 2.0, "three": 3.0}
+    assert [said(v, 1.0, slips, within=0.1) for v in (1.09, 2.0, 2.95, 2.5)] == ["right", "twice", "three", "otherwise"]
+    assert [said(v, 1, slips, within=0) for v in (1.0, 1 + 1e-9, 3)] == ["right", "otherwise", "three"]
+    assert [said(v, 0, {}, within=1e-4) for v in (0.9e-4, 1.1e-4)] == ["right", "otherwise"]
+    assert [said(v, 100.0, {}) for v in (100.009, 100.011)] == ["right", "otherwise"]
+    array = np.array([1.0, 2.0])
+    slips = {"shorter": array[:1], "turned": array[::-1].copy()}
+    assert said(torch.tensor([1, 2]), array, slips) == "right"
+    assert said(torch.tensor([2.0, 1.0]), array, slips) == "turned"
+    assert said(array[:1], array, slips) == "shorter"
+    assert said(array, -array, {}, same=lambda a, b: np.allclose(abs(a), abs(b))) == "right"
 
 
 def test_source_is_shown_without_its_docstring():
@@ -78,6 +100,17 @@ def test_rules_in_symbols():
     row = {"target": 0.5, "tolerance": 0.1}
     assert rule_words({**row, "rule": "at_least"}) == "≥ 0.5"
     assert rule_words({**row, "rule": "within"}) == "0.5 ± 0.1"
+
+
+def test_a_table_has_named_columns_and_may_scroll_in_a_region():
+    lines = [line("a", 1), line("all", "", heads=1)]
+    assert lines == ["<tr><td>a</td><td>1</td></tr>", "<tr><th>all</th><td></td></tr>"]
+    plain = table("kind", ("Name", "Number"), lines)
+    head = "<thead><tr><th>Name</th><th>Number</th></tr></thead>"
+    assert plain == f'<table class="kind">{head}<tbody>{"".join(lines)}</tbody></table>'
+    region = f'<div class="wide" tabindex="0" role="region" aria-label="All of it">{plain}</div>'
+    assert table("kind", ("Name", "Number"), lines, label="All of it", frame="wide") == region
+    assert facts({"Size": "a < b"}) == "<dt>Size</dt><dd>a &lt; b</dd>"
 
 
 def write(path, text):

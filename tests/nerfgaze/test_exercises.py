@@ -1,4 +1,4 @@
-"""The exercises' judges: right answers pass, usual mistakes get their own sentence, nonsense gets one too."""
+"""The exercises' checkers: right answers pass, usual mistakes get their own sentence, nonsense gets one too."""
 
 from __future__ import annotations
 
@@ -83,18 +83,18 @@ WRONG = {
 
 @pytest.mark.parametrize("number", EXERCISES)
 def test_right_answers_pass(number: int) -> None:
-    assert EXERCISES[number].judge(RIGHT[number])
+    assert EXERCISES[number].checker(RIGHT[number])
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_usual_mistakes_get_their_own_sentence(name: str) -> None:
     number, answer, words = WRONG[name]
     with pytest.raises(Wrong, match=words):
-        EXERCISES[number].judge(answer)
+        EXERCISES[number].checker(answer)
 
 
 @pytest.mark.parametrize("number", EXERCISES)
 @pytest.mark.parametrize("answer", [..., lambda *_: None, lambda *_: "seven", lambda *_: torch.zeros(2), 3.0])
 def test_nonsense_is_refused_with_a_sentence(number: int, answer: object) -> None:
     with pytest.raises(Wrong):
-        EXERCISES[number].judge(answer)
+        EXERCISES[number].checker(answer)

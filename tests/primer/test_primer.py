@@ -1,4 +1,4 @@
-"""The primer: its judges know right from wrong, its map agrees with what the chapters import and say."""
+"""The primer: its checkers know right from wrong, its map agrees with what the chapters import and say."""
 
 from __future__ import annotations
 

@@ -235,7 +235,8 @@ def test_the_paper_preset_has_the_whole_grid():
 WRONG = [
     (1, 0.0464108911, "sign"),
     (1, -0.0018564356, "multiplier"),
-    (1, -1.5880198, "alone"),
+    (1, -1.5880198, "g·d alone"),
+    (1, 1.5416089, "d·d alone"),
     (1, "x", "number"),
     (2, lambda t, q, c: min(t, 0.9 * c / q) if q > 0 else t, "at most (1 - epsilon_tau)"),
     (2, lambda t, q, c: min(t, c / q) if q > 0 else t, "1 - sigma"),

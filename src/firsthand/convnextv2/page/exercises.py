@@ -23,18 +23,14 @@ def _competition(answer: Any) -> str:
     for channels, factor in ((4, 2.0), (10, 5.0), (64, 3.0), (2, 0.5)):
         value = need_number(call(function, channels, factor))
         total = channels - 1 + factor
-        if abs(value - channels * factor / total) < 1e-4:
-            continue
         slips = {
             "The mean of all norms grows too: the channel is part of it.": factor,
             "That divides by the sum of the norms; a share is over their mean.": factor / total,
             "That is the share of one of the other channels.": channels / total,
             "The mean is over all channels, not only over the others.": factor * (channels - 1) / total,
         }
-        for sentence, wrong in slips.items():
-            if abs(value - wrong) < 1e-4:
-                raise Wrong(sentence)
-        raise Wrong(f"With {channels} channels and a factor of {factor:g} the share is not {value:.4g}.")
+        otherwise = f"With {channels} channels and a factor of {factor:g} the share is not {value:.4g}."
+        compare(value, channels * factor / total, slips, otherwise, within=1e-4)
     return "And the others' shares fall: however large the factor, all shares together are C."
 
 
@@ -112,12 +108,10 @@ def _saving(answer: Any) -> str:
         def ratio(mixing: float, linear: float, seen: float = seen) -> float:
             return (mixing + linear) / (mixing + linear * seen)
 
-        if abs(value - ratio(49 * width, 8 * width**2)) < 1e-4:
-            continue
+        truth = ratio(49 * width, 8 * width**2)
         slips = {
             "The depthwise convolution mixes sites: it still runs on all of them.": 1 / seen,
-            "That is the share that is left; how many times cheaper is its inverse.": 1
-            / ratio(49 * width, 8 * width**2),
+            "That is the share that is left; how many times cheaper is its inverse.": 1 / truth,
             "There are two linear layers, to four times the width and back.": ratio(49 * width, 4 * width**2),
             "A window of 7 x 7 has forty-nine weights.": ratio(7 * width, 8 * width**2),
             "A depthwise convolution has one window a channel, not one for every pair.": ratio(
@@ -125,10 +119,8 @@ def _saving(answer: Any) -> str:
             ),
             "You used the hidden share where the visible one counts.": ratio(49 * width, 8 * width**2, hidden),
         }
-        for sentence, wrong in slips.items():
-            if abs(value - wrong) < 1e-4:
-                raise Wrong(sentence)
-        raise Wrong(f"At width {width} with a share of {hidden:g} hidden it is not {value:.4g} times.")
+        otherwise = f"At width {width} with a share of {hidden:g} hidden it is not {value:.4g} times."
+        compare(value, truth, slips, otherwise, within=1e-4)
     return "The wider the block, the closer to the ideal: linear layers grow with the square of the width."
 
 

@@ -23,14 +23,16 @@ def _read(answer: Any) -> str:
         offset = torch.tensor([down, right], dtype=torch.float64).view(1, 2, 1, 1).expand(1, 2, 6, 7)
         truth = float(deform_conv2d(x[None, None], offset, torch.ones(1, 1, 1, 1, dtype=x.dtype))[0, 0, 0, 0])
         value = need_number(call(function, x.numpy().copy(), down, right))
-        if abs(value - truth) < 1e-6:
-            continue
-        inside = x[min(max(int(down), 0), 5), min(max(int(right), 0), 6)]
-        if abs(value - float(inside)) < 1e-9 and (down % 1 or right % 1):
-            raise Wrong("That is the nearest pixel above and to the left; between pixels all four neighbours count.")
-        if not (0 <= down <= 5 and 0 <= right <= 6):
-            raise Wrong(f"At ({down:g}, {right:g}) each corner outside counts as nought, and those inside still count.")
-        raise Wrong(f"At ({down:g}, {right:g}) it is {truth:.4f}, not {value:.4f}.")
+        slips = {}
+        if down % 1 or right % 1:
+            corner = x[min(max(int(down), 0), 5), min(max(int(right), 0), 6)]
+            sentence = "That is the nearest pixel above and to the left; between pixels all four neighbours count."
+            slips[sentence] = float(corner)
+        if 0 <= down <= 5 and 0 <= right <= 6:
+            otherwise = f"At ({down:g}, {right:g}) it is {truth:.4f}, not {value:.4f}."
+        else:
+            otherwise = f"At ({down:g}, {right:g}) each corner outside counts as nought, and those inside still count."
+        compare(value, truth, slips, otherwise, within=1e-6)
     return "A tap that stands between pixels reads all four, so its gradient tells it which way to go."
 
 
@@ -63,15 +65,13 @@ def _sharing(answer: Any) -> str:
         with torch.device("meta"):
             net = Discriminator(size=size, fonts=2, channels=1, width=2, most=2, head="official")
             side = net.raw(torch.zeros(1, 1, size, size)).shape[-1]
-        if value == side**2:
-            continue
-        if value == side:
-            raise Wrong("That is the side of the map; it is flattened, so all its places count.")
-        if value == size // 2 ** (int(math.log2(size)) - 2):
-            raise Wrong("That is the side before the last convolution, which is four wide and has no padding.")
-        raise Wrong(
-            f"At {size} pixels it is not {value:g}: halve as often as the network does, then take the last convolution."
-        )
+        before = size // 2 ** (int(math.log2(size)) - 2)
+        slips = {
+            "That is the side of the map; it is flattened, so all its places count.": side,
+            "That is the side before the last convolution, which is four wide and has no padding.": before,
+        }
+        otherwise = "halve as often as the network does, then take the last convolution."
+        compare(value, side**2, slips, f"At {size} pixels it is not {value:g}: {otherwise}", within=0)
     return "Only powers of two are safe: at 80 pixels a font competes with three others for one channel."
 
 
@@ -83,15 +83,13 @@ def _price(answer: Any) -> str:
         queue = torch.cat([own.expand(same, 2), other.expand(length - same, 2)])
         truth = float(info_nce(own, own, queue))
         value = need_number(call(function, length, fonts))
-        if abs(value - truth) < 1e-3:
-            continue
-        if abs(value - math.log(same)) < 1e-3:
-            raise Wrong("The positive itself stands in the denominator too.")
-        if abs(value - math.log(length + 1)) < 1e-3:
-            raise Wrong("That is pure chance; entries of other fonts cost a perfect encoder nothing.")
-        if abs(value - same) < 1e-6:
-            raise Wrong("So many entries are false negatives; the loss is the logarithm of a share.")
-        raise Wrong(f"With {length} entries and {fonts} fonts it is {truth:.3f} nats, not {value:.3f}.")
+        slips = {
+            "The positive itself stands in the denominator too.": math.log(same),
+            "That is pure chance; entries of other fonts cost a perfect encoder nothing.": math.log(length + 1),
+            "So many entries are false negatives; the loss is the logarithm of a share.": same,
+        }
+        otherwise = f"With {length} entries and {fonts} fonts it is {truth:.3f} nats, not {value:.3f}."
+        compare(value, truth, slips, otherwise, within=1e-3)
     return "And its gradient pulls glyphs of one font apart to pay less: exactly what should not happen."
 
 
@@ -105,13 +103,12 @@ def _mean(answer: Any) -> str:
         pairs = [((glyphs[i] - glyphs[j]) ** 2).mean() for i in range(fonts) for j in range(fonts) if i != j]
         truth = float(np.mean(pairs) / away)
         value = need_number(call(function, fonts))
-        if abs(value - truth) < 1e-6:
-            continue
-        if abs(value - 2) < 1e-9:
-            raise Wrong("Two is the limit of many fonts; here the mean contains the font itself.")
-        if abs(value - 1 / truth) < 1e-6:
-            raise Wrong("The other way round: pairs over distance to the mean.")
-        raise Wrong(f"For {fonts} fonts, whatever their glyphs, it is {truth:.4f}.")
+        slips = {
+            "Two is the limit of many fonts; here the mean contains the font itself.": 2.0,
+            "The other way round: pairs over distance to the mean.": 1 / truth,
+        }
+        otherwise = f"For {fonts} fonts, whatever their glyphs, it is {truth:.4f}."
+        compare(value, truth, slips, otherwise, within=1e-6)
     return "Any real font is about twice as far, in squared error, as the grey mean of all: that is why grey wins."
 
 
@@ -125,12 +122,8 @@ def _bias(answer: Any) -> str:
             "The fan-in counts all taps of all channels.": math.sqrt(2 / fan_in),
             "Kaiming's factor is two, for the half that a ReLU removes.": truth / math.sqrt(2),
         }
-        if abs(value - truth) < 1e-6:
-            continue
-        for sentence, wrong in slips.items():
-            if abs(value - wrong) < 1e-6:
-                raise Wrong(sentence)
-        raise Wrong(f"With {fan_in} channels and a kernel of {kernel} it is {truth:.4f}, not {value:.4f}.")
+        otherwise = f"With {fan_in} channels and a kernel of {kernel} it is {truth:.4f}, not {value:.4f}."
+        compare(value, truth, slips, otherwise, within=1e-6)
     return "With 128 channels and three by three taps that is 0.042, as measured in the released generator."
 
 

@@ -23,16 +23,15 @@ def _calibrate(answer: Any) -> str:
             odds = said / (1 - said)
             truth = odds / weight / (1 + odds / weight)
             value = need_number(call(function, said, weight))
-            if abs(value - truth) < 1e-6:
-                continue
-            wrong_way = odds * weight / (1 + odds * weight)
-            if abs(value - said / weight) < 1e-6:
-                raise Wrong("The weight multiplies odds, p / (1 - p), not probabilities.")
-            if abs(value - wrong_way) < 1e-6:
-                raise Wrong("The other way round: the weighted network says too much, so its odds must shrink.")
-            if abs(value - odds / weight) < 1e-6:
-                raise Wrong("Those are the odds; turn them back into a probability.")
-            raise Wrong(f"A network that says {said} with weight {weight:g} does not mean {value:.4f}.")
+            slips = {
+                "The weight multiplies odds, p / (1 - p), not probabilities.": said / weight,
+                "The other way round: the weighted network says too much, so its odds must shrink.": (
+                    odds * weight / (1 + odds * weight)
+                ),
+                "Those are the odds; turn them back into a probability.": odds / weight,
+            }
+            otherwise = f"A network that says {said} with weight {weight:g} does not mean {value:.4f}."
+            compare(value, truth, slips, otherwise, within=1e-6)
     return "With the released weights a network that says one half means one in eleven."
 
 
@@ -79,15 +78,13 @@ def _area(answer: Any) -> str:
     for shift, scale in ((0.0, 1.0), (1.5, 1.0), (0.5, 3.0)):
         a, b = rng.normal(0, 1, 60), rng.normal(shift, scale, 60)
         value, truth = need_number(call(function, a.copy(), b.copy())), wasserstein_distance(a, b)
-        if abs(value - truth) < 1e-6 * max(1, truth):
-            continue
-        if abs(value - abs(a.mean() - b.mean())) < 1e-9:
-            raise Wrong("The distance of the means is only a lower bound; spread counts too.")
-        if abs(value - np.abs(a - b).mean()) < 1e-9:
-            raise Wrong("You carry every grain to the one of the same number; sort both first.")
-        if abs(value - 60 * truth) < 1e-6:
-            raise Wrong("That is the sum; every grain weighs one sixtieth.")
-        raise Wrong(f"Between these two samples it is {truth:.4f}, not {value:.4f}.")
+        slips = {
+            "The distance of the means is only a lower bound; spread counts too.": abs(a.mean() - b.mean()),
+            "You carry every grain to the one of the same number; sort both first.": np.abs(a - b).mean(),
+            "That is the sum; every grain weighs one sixtieth.": 60 * truth,
+        }
+        otherwise = f"Between these two samples it is {truth:.4f}, not {value:.4f}."
+        compare(value, truth, slips, otherwise, within=1e-6 * max(1, truth))
     return "Sorted grains do not cross: in one dimension the cheapest transport is the area between the two curves."
 
 
@@ -136,15 +133,14 @@ def _flattery(answer: Any) -> str:
         masks[2:] = False
         masks[0, 0] = True
         value = need_number(call(function, scores.copy(), masks.copy()))
-        truth = positive_only(scores, masks) - pixel_average_precision(scores, masks)
-        if abs(value - truth) < 1e-9:
-            continue
-        if abs(value + truth) < 1e-9:
-            raise Wrong("The other way round: positive pictures minus all.")
+        pooled = pixel_average_precision(scores, masks)
         each = [pixel_average_precision(s, m) for s, m in zip(scores, masks, strict=True) if m.any()]
-        if abs(value - (np.mean(each) - pixel_average_precision(scores, masks))) < 1e-9:
-            raise Wrong("Pool the pixels of the chosen pictures; do not average pictures.")
-        raise Wrong(f"Here it is {truth:.4f}, not {value:.4f}.")
+        truth = positive_only(scores, masks) - pooled
+        slips = {
+            "The other way round: positive pictures minus all.": -truth,
+            "Pool the pixels of the chosen pictures; do not average pictures.": float(np.mean(each)) - pooled,
+        }
+        compare(value, truth, slips, f"Here it is {truth:.4f}, not {value:.4f}.", within=1e-9)
     return "Every clean picture adds false alarms and nothing to find; who leaves them out is flattered."
 
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from firsthand.fedboost.paillier import generate_key
 from firsthand.fedboost.protection import seeded
 from firsthand.fedboost.weights import boosting_weights, mix, mixing_matrix, slice_weights
 from firsthand.kit.page.exercises import Exercise, Wrong, call, compare, need_function, need_number, need_tensor
-
-
-def _tensor(values: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(values, dtype=float))
 
 
 def _unmix(answer: Any) -> str:
@@ -25,12 +20,12 @@ def _unmix(answer: Any) -> str:
         found = need_tensor(call(function, m.copy(), keep), u.shape)
         among_all = np.full((clients, clients), (1 - keep) / clients) + keep * np.eye(clients)
         slips = {
-            "Those are the mixtures themselves.": _tensor(m),
-            "Dividing by the own share leaves the others' parts in.": _tensor(m / keep),
-            "You mixed once more instead of undoing it.": _tensor(mix(m, keep=keep)),
-            "The rest is shared by the N - 1 others, not by all N.": _tensor(np.linalg.solve(among_all, m)),
+            "Those are the mixtures themselves.": m,
+            "Dividing by the own share leaves the others' parts in.": m / keep,
+            "You mixed once more instead of undoing it.": mix(m, keep=keep),
+            "The rest is shared by the N - 1 others, not by all N.": np.linalg.solve(among_all, m),
         }
-        compare(found, _tensor(u), slips, f"With {clients} clients that keep {keep} these are not the updates.")
+        compare(found, u, slips, f"With {clients} clients that keep {keep} these are not the updates.")
     return "The matrix is public and far from singular, so mixing hides nothing from whoever holds all mixtures."
 
 
@@ -39,13 +34,12 @@ def _vanishing(answer: Any) -> str:
     for slices in (100, 7, 20):
         truth = next(n for n in range(1, 10 * slices) if slice_weights(np.full(n, 1 / n), slices).sum() == 0)
         value = need_number(call(function, slices))
-        if value == truth:
-            continue
-        if value == slices + 1:
-            raise Wrong("At that number a share is just below one slice, which still rounds up to one.")
-        if value == 2 * slices + 1:
-            raise Wrong("Half a slice already rounds to 0: half goes to the even neighbour.")
-        raise Wrong(f"With {slices} slices the step first vanishes at another number of clients than {value:.0f}.")
+        slips = {
+            "At that number a share is just below one slice, which still rounds up to one.": slices + 1,
+            "Half a slice already rounds to 0: half goes to the even neighbour.": 2 * slices + 1,
+        }
+        otherwise = f"With {slices} slices the step first vanishes at another number of clients than {value:.0f}."
+        compare(value, truth, slips, otherwise, within=0)
     return "At N = 2 S every share is half a slice, which rounds to the even neighbour, 0: nobody's update counts."
 
 

@@ -37,19 +37,19 @@ def _kaiming(answer: Any) -> str:
     function = need_function(answer, 2)
     for fan_in in (9, 36, 144, 576, 4608):
         for threshold in (0.1, 100.0, 1000.0):
-            truth = bits_closed_form(math.sqrt(2 / fan_in), threshold=threshold)
+            deviation = math.sqrt(2 / fan_in)
+            truth = bits_closed_form(deviation, threshold=threshold)
             value = need_number(call(function, fan_in, threshold))
-            if value == truth:
-                continue
             if not 2 <= value <= 8:
                 raise Wrong("Bits stay between 2 and 8.")
-            if value == bits_closed_form(2 / fan_in, threshold=threshold):
-                raise Wrong(
-                    "2 / fan-in is the variance; the formula asks for its square root, or for the variance as it is."
-                )
-            if value == bits_closed_form(math.sqrt(2 / fan_in) / 1e3, threshold=threshold):
-                raise Wrong("The factor of a million is missing.")
-            raise Wrong(f"With fan-in {fan_in} and threshold {threshold:g} it is not {value:g} bits.")
+            slips = {
+                "2 / fan-in is the variance; the formula asks for its square root, or for the variance as it is.": (
+                    bits_closed_form(2 / fan_in, threshold=threshold)
+                ),
+                "The factor of a million is missing.": bits_closed_form(deviation / 1e3, threshold=threshold),
+            }
+            otherwise = f"With fan-in {fan_in} and threshold {threshold:g} it is not {value:g} bits."
+            compare(value, truth, slips, otherwise, within=0)
     return (
         "Half a bit less each time the fan-in doubles. How much of it survives training is what rows bits-fresh and "
         "bits-same test."
@@ -77,15 +77,14 @@ def _two_gumbels(answer: Any) -> str:
         found = need_tensor(call(function, torch.full_like(u, logit), u.clone(), v.clone()), u.shape).double()
         if not set(found.unique().tolist()) <= {0.0, 1.0}:
             raise Wrong("A switch is 0 or 1.")
-        share, wanted = float(found.mean()), 1 / (1 + math.exp(-logit))
-        if abs(share - wanted) < 0.015:
-            continue
+        rate, wanted = float(found.mean()), 1 / (1 + math.exp(-logit))
         single = float(open_probability(torch.tensor(logit)))
-        if abs(share - single) < 0.015:
-            raise Wrong("That is the released switch: it uses one draw. Compare with a second one.")
-        if abs(share - (1 - wanted)) < 0.015:
-            raise Wrong("It is open where it should be shut.")
-        raise Wrong(f"At a logit of {logit:g} it is open {share:.3f} of the time, not {wanted:.3f}.")
+        slips = {
+            "That is the released switch: it uses one draw. Compare with a second one.": single,
+            "It is open where it should be shut.": 1 - wanted,
+        }
+        otherwise = f"At a logit of {logit:g} it is open {rate:.3f} of the time, not {wanted:.3f}."
+        compare(rate, wanted, slips, otherwise, within=0.015)
     return "The difference of two Gumbels is logistic, so the switch is open with the sigmoid of its logit."
 
 
@@ -98,17 +97,14 @@ def _bottleneck(answer: Any) -> str:
         skip = max(bits["cv1"], bits["m2"])
         truth = (skip + bits["cv2"]) / 2
         value = need_number(call(function, dict(bits)))
-        if abs(value - truth) < 1e-9:
-            continue
-        if abs(value - bits["cv2"]) < 1e-9:
-            raise Wrong("That is the convolution before it in the list, not what feeds it.")
-        if abs(value - (bits["m2"] + bits["cv2"]) / 2) < 1e-9:
-            raise Wrong(
-                "The bottleneck adds its input: of the two sides of an addition the larger number of bits counts."
-            )
-        if abs(value - skip) < 1e-9:
-            raise Wrong("Half of its channels come from cv2.")
-        raise Wrong(f"With {bits} cv3 is not fed {value:g} bits.")
+        slips = {
+            "That is the convolution before it in the list, not what feeds it.": bits["cv2"],
+            "The bottleneck adds its input: of the two sides of an addition the larger number of bits counts.": (
+                (bits["m2"] + bits["cv2"]) / 2
+            ),
+            "Half of its channels come from cv2.": skip,
+        }
+        compare(value, truth, slips, f"With {bits} cv3 is not fed {value:g} bits.", within=1e-9)
     return "Down the list cv3 seems to be fed by cv2 alone; along the graph by both branches."
 
 
@@ -166,17 +162,18 @@ def _precision(answer: Any) -> str:
             [{"boxes": torch.from_numpy(boxes), "labels": torch.zeros(count, dtype=torch.int64)}],
         )
         value = need_number(call(function, hits.copy(), count))
-        if abs(value - truth) < 1e-6:
-            continue
         right = hits.cumsum()
         plain = right / np.arange(1, len(hits) + 1)
-        if abs(value - plain[hits].sum() / count) < 1e-6:
-            raise Wrong("That is the mean precision at the hits; COCO reads a curve that never rises at 101 recalls.")
         place = np.searchsorted(right / count, np.linspace(0, 1, 101))
         jagged = np.where(place < len(plain), plain[np.minimum(place, len(plain) - 1)], 0).mean()
-        if abs(value - jagged) < 1e-6:
-            raise Wrong("Make the curve fall first: at each recall take the best precision there or further on.")
-        raise Wrong(f"With {count} objects the average precision is {truth:.4f}, not {value:.4f}.")
+        slips = {
+            "That is the mean precision at the hits; COCO reads a curve that never rises at 101 recalls.": (
+                plain[hits].sum() / count
+            ),
+            "Make the curve fall first: at each recall take the best precision there or further on.": jagged,
+        }
+        otherwise = f"With {count} objects the average precision is {truth:.4f}, not {value:.4f}."
+        compare(value, truth, slips, otherwise, within=1e-6)
     return "One number for a whole ranking; a late hit still counts, but little."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from firsthand.grnn.gradients import cross_entropy, shared_gradient, split_gradient, wasserstein
 from firsthand.grnn.networks import LeNet
 from firsthand.grnn.victims import face_batch, untrained_victim
-from firsthand.kit.page.exercises import Exercise, Wrong, call, need_function, need_number, need_tensor
+from firsthand.kit.page.exercises import Exercise, Wrong, call, compare, need_function, need_number, need_tensor
 
 
 def _label(answer: Any) -> str:
@@ -23,15 +24,13 @@ def _label(answer: Any) -> str:
         weight = split_gradient(model, shared_gradient(model, x, y))["fc3.weight"]
         value = need_number(call(function, weight.clone()))
         rows, columns = weight.sum(1), weight.sum(0)
-        if value == int(y[0]):
-            continue
-        if value == int(rows.argmax()):
-            raise Wrong("That is the largest row sum: the class the model believes in. Look for the sign.")
-        if value == int(weight.norm(dim=1).argmin()):
-            raise Wrong("That is the shortest row: the class the model finds least likely.")
-        if value == int(columns.argmin()):
-            raise Wrong("Classes are rows of this gradient; you looked at columns.")
-        raise Wrong(f"For the victim with seed {seed} the label is not {value:.0f}.")
+        slips = {
+            "That is the largest row sum: the class the model believes in. Look for the sign.": int(rows.argmax()),
+            "That is the shortest row: the class the model finds least likely.": int(weight.norm(dim=1).argmin()),
+            "Classes are rows of this gradient; you looked at columns.": int(columns.argmin()),
+        }
+        otherwise = f"For the victim with seed {seed} the label is not {value:.0f}."
+        compare(value, int(y[0]), slips, otherwise, within=0)
     return "A sigmoid's outputs are positive, so a row keeps the sign of its softmax minus one-hot."
 
 
@@ -48,20 +47,17 @@ def _two_layers(answer: Any) -> str:
         delta, weight = torch.autograd.grad(loss, [hidden, model.fc1.weight])
         value = call(function, weight.clone(), delta.clone())
         found = need_tensor(value, tuple(truth.shape))
-        if torch.allclose(found, truth, rtol=1e-4, atol=1e-5):
-            continue
         one_row = weight[int(delta.sum(0).abs().argmax())] / delta.sum(0).abs().max() * delta.sum(0).abs().max().sign()
+        mixture = "Both rows are the same mixture; use many rows of the gradient, not one."
         slips = {
             "A product with delta is not its inverse: solve for the two inputs.": delta @ weight,
             "The two inputs are there, in the wrong order: row j belongs to delta's row j.": truth.flip(0),
-            "Both rows are the same mixture; use many rows of the gradient, not one.": one_row.expand(2, -1),
+            mixture: one_row.expand(2, -1),
         }
-        for sentence, wrong in slips.items():
-            if torch.allclose(found, wrong, rtol=1e-4, atol=1e-5):
-                raise Wrong(sentence)
+        otherwise = "These are not the two inputs: least squares over all rows finds them."
         if torch.allclose(found[0], found[1]):
-            raise Wrong("Both rows are the same mixture; use many rows of the gradient, not one.")
-        raise Wrong("These are not the two inputs: least squares over all rows finds them.")
+            otherwise = mixture
+        compare(found, truth, slips, otherwise, same=partial(torch.allclose, rtol=1e-4, atol=1e-5))
     return "Two images hide each other only as long as nobody knows delta."
 
 
@@ -91,10 +87,8 @@ def _pixel_step(answer: Any) -> str:
             "That is the slope of the norm; the square is asked for.": raw - rate * slope(torch.sigmoid, torch.norm),
             "Return raw, from before the sigmoid.": torch.sigmoid(raw - rate * down),
         }
-        for sentence, wrong in slips.items():
-            if torch.allclose(found, wrong, rtol=1e-3, atol=1e-7):
-                raise Wrong(sentence)
-        raise Wrong("That is not one step of gradient descent on the squared distance.")
+        otherwise = "That is not one step of gradient descent on the squared distance."
+        compare(found, raw - rate * down, slips, otherwise, same=partial(torch.allclose, rtol=1e-3, atol=1e-7))
     return "Many such steps and the gradients agree; whether a face appears is what a generator decides."
 
 
@@ -124,17 +118,14 @@ def _noise(answer: Any) -> str:
     x, y = face_batch(1, 0)
     gradient = shared_gradient(model, x, y)
     truth = float(gradient.norm()) / len(gradient) ** 0.5
-    if abs(value - truth) < 0.02 * truth:
-        return "There the noise has the gradient's energy: a first estimate of where an attack must give up."
     slips = {
         "That is the norm of the gradient; the noise has P entries.": float(gradient.norm()),
         "Take the root of P: energies add, not amplitudes.": float(gradient.norm()) / len(gradient),
         "That is the squared norm over P; take its root.": float(gradient.norm()) ** 2 / len(gradient),
     }
-    for sentence, wrong in slips.items():
-        if abs(value - wrong) < 0.02 * wrong:
-            raise Wrong(sentence)
-    raise Wrong("Set the expected squared length of the noise, sigma squared times P, equal to the gradient's.")
+    otherwise = "Set the expected squared length of the noise, sigma squared times P, equal to the gradient's."
+    compare(value, truth, slips, otherwise, same=lambda a, b: abs(a - b) < 0.02 * b)
+    return "There the noise has the gradient's energy: a first estimate of where an attack must give up."
 
 
 def _weights_sent(model: LeNet, x: Tensor, y: Tensor, steps: int, rate: float) -> Tensor:
@@ -171,10 +162,8 @@ def _local_steps(answer: Any) -> str:
             "Divide by the rate as well: the server wants a gradient.": rate * truth,
             "Divide by the number of steps and by the rate.": steps * rate * truth,
         }
-        for sentence, wrong in slips.items():
-            if torch.allclose(found, wrong, rtol=1e-3, atol=1e-5):
-                raise Wrong(sentence)
-        raise Wrong(f"With {steps} steps at a rate of {rate:g} that is not what the client sends.")
+        otherwise = f"With {steps} steps at a rate of {rate:g} that is not what the client sends."
+        compare(found, truth, slips, otherwise, same=partial(torch.allclose, rtol=1e-3, atol=1e-5))
     return "An attacker with this function matches updates instead of gradients, and several steps may hide less."
 
 

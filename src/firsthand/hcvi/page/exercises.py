@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from firsthand.hcvi.balls import make_balls
 from firsthand.hcvi.index import choose_k, com_and_sep, hcvi, spanning_tree
 from firsthand.hcvi.lab.ablations import surface_distances
 from firsthand.hcvi.lab.baselines import points_pick, scaled
-from firsthand.kit.page.exercises import Exercise, Wrong, call, need_function, need_number
+from firsthand.kit.page.exercises import Exercise, Wrong, call, compare, need_function, need_number
 
 #: The seven ball centres of the worked example.
 CENTRES = np.array([(0, 0), (1, 0), (2, 0), (5, 0), (6, 0), (6, 2), (12, 0)], dtype=float)
@@ -56,14 +57,8 @@ def _mistakes(centers: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 def _name_mistake(value: float, truth: float, mistakes: dict[str, float]) -> None:
     """Raise the sentence of the mistake that gives this value, or a plain one."""
-    if math.isclose(value, truth, rel_tol=1e-3):
-        return
-    for sentence, wrong in mistakes.items():
-        if math.isclose(value, wrong, rel_tol=1e-3):
-            raise Wrong(sentence)
-    raise Wrong(
-        f"{value:.4g} is not the index, and not one of the usual slips: write out com and sep for each cluster."
-    )
+    otherwise = f"{value:.4g} is not the index, and not one of the usual slips: write out com and sep for each cluster."
+    compare(value, truth, mistakes, otherwise, same=partial(math.isclose, rel_tol=1e-3))
 
 
 def _by_hand(answer: Any) -> str:
@@ -112,15 +107,13 @@ def _kept_and_removed(answer: Any) -> str:
         if value.shape != (2,):
             raise Wrong("Return two numbers: the longest kept edge and the shortest removed one.")
         truth = np.array([lengths[-k], lengths[-k + 1]])
-        if np.allclose(value, truth):
-            continue
-        if np.allclose(value, truth[::-1]):
-            raise Wrong("The two are swapped: the longest kept edge comes first.")
-        if np.allclose(value, [lengths[-k - 1], lengths[-k]]):
-            raise Wrong("k clusters need k - 1 cuts; you made k.")
-        if np.allclose(value, [lengths[0], lengths[-1]]):
-            raise Wrong("Those are the shortest and the longest edge of the whole tree; the cut lies between.")
-        raise Wrong("Those are not the two edges on either side of the cut of the spanning tree.")
+        slips = {
+            "The two are swapped: the longest kept edge comes first.": truth[::-1],
+            "k clusters need k - 1 cuts; you made k.": [lengths[-k - 1], lengths[-k]],
+            "Those are the shortest and the longest edge of the whole tree; the cut lies between.": lengths[[0, -1]],
+        }
+        otherwise = "Those are not the two edges on either side of the cut of the spanning tree."
+        compare(value, truth, slips, otherwise, same=np.allclose)
     return (
         "No kept edge is longer than a removed one: so com is at most sep in every cluster, and the mean at most one."
     )

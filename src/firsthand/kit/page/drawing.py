@@ -21,11 +21,11 @@ from matplotlib.text import Text
 from firsthand.kit.page.style import INK
 
 UNIT = 1000  # thousandths of an axis
-SHARE_FROM = 80  # characters; shorter things are cheaper repeated than referred to
+POOL_FROM = 80  # characters; shorter things are cheaper repeated than referred to
 
 
 class Pool:
-    """Things that several states share are stored once and referred to by number."""
+    """Things that several states have in common are stored once and referred to by number."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -39,9 +39,9 @@ class Pool:
             self.items.append(item)
         return self._index[key]
 
-    def share(self, item: Any) -> Any:
+    def pooled(self, item: Any) -> Any:
         """The item itself if it is short, else a reference to it."""
-        return {"$": self.put(item)} if len(json.dumps(item)) >= SHARE_FROM else item
+        return {"$": self.put(item)} if len(json.dumps(item)) >= POOL_FROM else item
 
 
 def describe(figure: Figure, pool: Pool) -> dict[str, Any] | None:
@@ -51,10 +51,10 @@ def describe(figure: Figure, pool: Pool) -> dict[str, Any] | None:
     for ax in figure.axes:
         items: list[dict[str, Any]] = []
         for artist in sorted(ax.get_children(), key=lambda a: a.get_zorder()):
-            found = _items(ax, artist)
-            if found is None:
+            commands = _items(ax, artist)
+            if commands is None:
                 return None
-            items += found
+            items += commands
         box = ax.get_position()
         width, height = figure.get_size_inches()
         panels.append(
@@ -65,7 +65,7 @@ def describe(figure: Figure, pool: Pool) -> dict[str, Any] | None:
                 "y": _axis(ax, "y"),
                 "frame": ax.axison and any(s.get_visible() for s in ax.spines.values()),
                 "legend": _legend(ax),
-                "items": [pool.share({k: pool.share(v) for k, v in item.items()}) for item in items],
+                "items": [pool.pooled({k: pool.pooled(v) for k, v in item.items()}) for item in items],
             }
         )
     return {"panels": panels}
@@ -195,29 +195,29 @@ def _area(ax: plt.Axes, polygon: np.ndarray, edge: Any, face: Any, width: float)
     return {"t": "area", "p": np.round(placed).astype(int).flatten().tolist(), **_paint(edge, face, width)}
 
 
-def _collection(ax: plt.Axes, found: Collection) -> list[dict[str, Any]] | None:
-    edges, faces, widths = found.get_edgecolor(), found.get_facecolor(), np.atleast_1d(found.get_linewidth())
+def _collection(ax: plt.Axes, group: Collection) -> list[dict[str, Any]] | None:
+    edges, faces, widths = group.get_edgecolor(), group.get_facecolor(), np.atleast_1d(group.get_linewidth())
     edge = edges[0] if len(edges) else (0, 0, 0, 0)
     face = faces[0] if len(faces) else (0, 0, 0, 0)
     width = float(widths[0]) if len(widths) else 1.0
-    if isinstance(found, LineCollection):
-        segments = [_place(ax, found.get_transform(), np.asarray(s)) for s in found.get_segments()]
+    if isinstance(group, LineCollection):
+        segments = [_place(ax, group.get_transform(), np.asarray(s)) for s in group.get_segments()]
         return [{"t": "segments", "p": segments, "c": _colour(edge), "w": width}]
-    if isinstance(found, PolyCollection):
-        shapes = [p for path in found.get_paths() for p in path.to_polygons(found.get_transform())]
+    if isinstance(group, PolyCollection):
+        shapes = [p for path in group.get_paths() for p in path.to_polygons(group.get_transform())]
         return [_area(ax, np.asarray(p), edge, face, width) for p in shapes]
-    offsets = np.asarray(found.get_offsets(), dtype=float)
-    if isinstance(found, EllipseCollection):
-        radii = np.asarray(found.get_widths(), dtype=float) / 2
+    offsets = np.asarray(group.get_offsets(), dtype=float)
+    if isinstance(group, EllipseCollection):
+        radii = np.asarray(group.get_widths(), dtype=float) / 2
         centres = _place(ax, ax.transData, offsets)
         rims = _place(ax, ax.transData, offsets + np.column_stack([radii, 0 * radii]))
         flat = [v for i in range(0, len(centres), 2) for v in (centres[i], centres[i + 1], rims[i] - centres[i])]
         return [{"t": "ring", "p": flat, **_paint(edge, face, width)}]
-    if isinstance(found, PathCollection):
+    if isinstance(group, PathCollection):
         names = [_colour(c) for c in faces]
         palette = sorted(set(names))
-        item = {"t": "dots", "p": _place(ax, ax.transData, offsets), "c": palette, "a": float(found.get_alpha() or 1)}
+        item = {"t": "dots", "p": _place(ax, ax.transData, offsets), "c": palette, "a": float(group.get_alpha() or 1)}
         if len(palette) > 1:
             item["k"] = "".join(chr(97 + palette.index(name)) for name in names)
-        return [{**item, "s": round(float(np.sqrt(found.get_sizes()[0])), 1)}]
+        return [{**item, "s": round(float(np.sqrt(group.get_sizes()[0])), 1)}]
     return None

@@ -1,14 +1,14 @@
 """Exercises that answer back: `check("hcvi", 3, answer)` says what is wrong with an answer.
 
-A chapter's `exercises.py` holds `EXERCISES: dict[int, Exercise]`. Its judges compute the truth from the
-chapter's own functions and never store it.
+A chapter's `exercises.py` holds `EXERCISES: dict[int, Exercise]`. Its checkers compute the truth
+from the chapter's own functions and never store it.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ PRIMER = "primer"  # the page before the chapters, which has exercises too
 
 
 class Wrong(Exception):
-    """Raised by a judge; the message says what is wrong."""
+    """Raised by a checker; the message says what is wrong."""
 
 
 class Unanswered(Wrong):
@@ -37,14 +37,14 @@ class Exercise:
     Attributes:
         title, minutes, points: what the reader sees.
         hint: one sentence that helps without giving the answer.
-        judge: judge(answer) returns a sentence of praise, or raises `Wrong` with a sentence of help.
+        checker: checker(answer) returns a sentence of praise, or raises `Wrong` with a sentence of help.
     """
 
     title: str
     minutes: int
     points: int
     hint: str
-    judge: Callable[[Any], str]
+    checker: Callable[[Any], str]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def exercises_of(key: str) -> dict[int, Exercise]:
 
 
 def check(chapter: str, number: int, answer: Any) -> Feedback:
-    """Judge an answer; an answer that crashes is reported like any other wrong one.
+    """Check an answer; one that crashes is reported like any other wrong one.
 
     Args:
         chapter: key of the chapter, such as "hcvi", or "primer".
@@ -90,14 +90,14 @@ def check(chapter: str, number: int, answer: Any) -> Feedback:
     if answer is None or answer is ...:
         return Feedback(False, "There is no answer yet.")
     try:
-        return Feedback(True, exercise.judge(answer))
+        return Feedback(True, exercise.checker(answer))
     except Unanswered as nothing:
         return Feedback(False, str(nothing))
     except Wrong as wrong:
         return Feedback(False, str(wrong), exercise.hint)
 
 
-# ------------------------------------------------------------------------------- what judges are made of
+# ----------------------------------------------------------------------------- what checkers are made of
 
 
 def need_function(answer: Any, parameters: int) -> Callable[..., Any]:
@@ -131,29 +131,52 @@ def need_tensor(answer: Any, shape: tuple[int, ...]) -> Tensor:
 
     try:
         plain = answer.detach() if isinstance(answer, torch.Tensor) else answer
-        found = torch.as_tensor(np.asarray(plain, dtype=float))
+        tensor = torch.as_tensor(np.asarray(plain, dtype=float))
     except (TypeError, ValueError, RuntimeError):
         raise Wrong(f"A {type(answer).__name__} came back; an array of shape {shape} is needed.") from None
-    if tuple(found.shape) != shape:
-        raise Wrong(f"The shape is {tuple(found.shape)}; it should be {shape}.")
-    if not found.isfinite().all():
+    if tuple(tensor.shape) != shape:
+        raise Wrong(f"The shape is {tuple(tensor.shape)}; it should be {shape}.")
+    if not tensor.isfinite().all():
         raise Wrong("Some values are not finite.")
-    return found
+    return tensor
 
 
-def compare(found: Tensor, truth: Tensor, slips: dict[str, Tensor], otherwise: str) -> None:
-    """Nothing if an answer is the truth; else the sentence of the slip that gives it, or the other one."""
+def _same_values(answer: Any, other: Any) -> bool:
+    """Are two numbers or arrays of one shape the same to four digits?"""
     import torch
 
-    def same(other: Tensor) -> bool:
-        return other.shape == found.shape and torch.allclose(found, other.double(), rtol=1e-4, atol=1e-6)
+    a, b = (torch.as_tensor(values, dtype=torch.float64) for values in (answer, other))
+    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-6)
 
-    if same(truth):
+
+def compare(
+    answer: Any,
+    truth: Any,
+    slips: Mapping[str, Any],
+    otherwise: str,
+    *,
+    within: float | None = None,
+    same: Callable[[Any, Any], bool] = _same_values,
+) -> None:
+    """Nothing if an answer is the truth; else the sentence of the slip that gives it, or the other one.
+
+    Args:
+        answer, truth: numbers, or arrays of one shape.
+        slips: what each usual mistake gives, by its sentence; the first that gives the answer is named.
+        otherwise: the sentence where none does.
+        within: numbers agree that are less than this apart; at 0, those that are equal.
+        same: same(answer, other) says where they agree, if `within` does not.
+
+    Raises:
+        Wrong: the answer is not the truth.
+    """
+
+    def agrees(other: Any) -> bool:
+        return same(answer, other) if within is None else answer == other or abs(answer - other) < within
+
+    if agrees(truth):
         return
-    for sentence, wrong in slips.items():
-        if same(wrong):
-            raise Wrong(sentence)
-    raise Wrong(otherwise)
+    raise Wrong(next((sentence for sentence, wrong in slips.items() if agrees(wrong)), otherwise))
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:

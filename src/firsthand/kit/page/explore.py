@@ -176,9 +176,9 @@ def _frame(picture: Figure | np.ndarray) -> bytes:
     mixed = np.array(image.quantize(COLOURS - len(exact), dither=Image.Dither.NONE).getpalette()).reshape(-1, 3)
     palette = np.concatenate([exact, mixed])[:COLOURS]
     nearest = KDTree(palette).query(colours)[1][place.ravel()]
-    found = Image.fromarray(nearest.astype(np.uint8).reshape(image.height, image.width), "P")
-    found.putpalette(palette.astype(np.uint8).tobytes())
-    found.save(buffer, format="png", optimize=True)
+    indexed = Image.fromarray(nearest.astype(np.uint8).reshape(image.height, image.width), "P")
+    indexed.putpalette(palette.astype(np.uint8).tobytes())
+    indexed.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
 
 

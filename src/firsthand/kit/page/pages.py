@@ -16,6 +16,7 @@ from IPython.display import HTML, Markdown
 from firsthand.chapters import PACKAGE, chapter
 from firsthand.kit.lab import evidence
 from firsthand.kit.page.style import FAINT
+from firsthand.kit.page.tables import table
 
 MARKS = {"holds": "✔", "fails": "✘", "inconclusive": "?", "not tested": "–"}
 
@@ -64,11 +65,11 @@ def verdict_words(key: str) -> str:
     groups = {"of the paper's claims hold": ("paper",), "of its code's and ours": ("code", "ours")}
     parts = []
     for whose, sources in groups.items():
-        found = evidence.counts(content, *sources)
-        if sum(found.values()):
-            words = f"{found['holds']} of {sum(found.values())} {whose}"
+        tally = evidence.counts(content, *sources)
+        if sum(tally.values()):
+            words = f"{tally['holds']} of {sum(tally.values())} {whose}"
             others = {"fail": "fails", "inconclusive": "inconclusive", "not tested": "not tested"}
-            parts.append(", ".join([words, *(f"{found[n]} {word}" for word, n in others.items() if found[n])]))
+            parts.append(", ".join([words, *(f"{tally[n]} {word}" for word, n in others.items() if tally[n])]))
     return "; ".join(parts)
 
 
@@ -120,41 +121,50 @@ def about_row(row: dict[str, Any]) -> str:
     return html.escape(" · ".join(parts))
 
 
+def interval_words(row: dict[str, Any], number: Callable[[float], str]) -> str:
+    """The 95 % interval of a row in brackets, its ends as `number` writes them; nothing where a row has none."""
+    return "" if row["low"] is None or row["rule"] == "exact" else f"[{number(row['low'])}, {number(row['high'])}]"
+
+
+def claim_line(row: dict[str, Any], attributes: str, about: str, measured: str) -> str:
+    """A row of evidence as a line of a table: the claim with what is to say of it, the estimate, rule and verdict."""
+    verdict = row["verdict"]
+    sentence = f"{html.escape(row['sentence'])}<br>{about}"
+    cells = "".join(f"<td>{cell}</td>" for cell in (sentence, measured, rule_words(row)))
+    return f'<tr {attributes}>{cells}<td class="fh-{verdict.replace(" ", "-")}">{MARKS[verdict]} {verdict}</td></tr>'
+
+
 def evidence_table(key: str, *prefixes: str) -> HTML:
     """The rows of the chapter's evidence whose id starts with one of the prefixes; all without any."""
     content = evidence.load(key)
     rows = [r for r in content["claims"] if not prefixes or r["id"].startswith(prefixes)]
     if not rows:
         raise ValueError(f"No claim of {key} starts with {' or '.join(prefixes)}.")
-    lines = []
-    for row in rows:
-        span = (
-            "" if row["low"] is None or row["rule"] == "exact" else f"[{_number(row['low'])}, {_number(row['high'])}]"
+    lines = [
+        claim_line(
+            row,
+            f'data-claim="{row["id"]}"',
+            f"<small>{about_row(row)}</small>",
+            f"{_number(row['estimate'])}<br><small>{interval_words(row, _number)}</small>",
         )
-        lines.append(
-            f'<tr data-claim="{row["id"]}"><td>{html.escape(row["sentence"])}<br><small>{about_row(row)}</small></td>'
-            f"<td>{_number(row['estimate'])}<br><small>{span}</small></td><td>{rule_words(row)}</td>"
-            f'<td class="fh-{row["verdict"].replace(" ", "-")}">{MARKS[row["verdict"]]} {row["verdict"]}</td></tr>'
-        )
-    head = "".join(f"<th>{name}</th>" for name in ("Claim", "Found", "Rule", "Verdict"))
+        for row in rows
+    ]
     stale = "<p><em>Measured with earlier code.</em></p>" if evidence.is_stale(content) else ""
-    return HTML(
-        f'{stale}<table class="fh-evidence"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
-    )
+    return HTML(stale + table("fh-evidence", ("Claim", "Found", "Rule", "Verdict"), lines))
 
 
 def row(key: str, claim: str) -> dict[str, Any]:
     """One stored row of evidence, for sentences that quote it."""
-    found = [r for r in evidence.load(key)["claims"] if r["id"] == claim]
-    if not found:
+    named = [r for r in evidence.load(key)["claims"] if r["id"] == claim]
+    if not named:
         raise ValueError(f"No claim {claim!r} in the evidence of {key}.")
-    return found[0]
+    return named[0]
 
 
 def _band(key: str, curve: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    found = next(c for c in evidence.load(key)["curves"] if c["id"] == curve)
-    values = np.array(found["values"], dtype=float)
-    return np.array(found["x"]), np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+    stored = next(c for c in evidence.load(key)["curves"] if c["id"] == curve)
+    values = np.array(stored["values"], dtype=float)
+    return np.array(stored["x"]), np.nanmin(values, axis=0), np.nanmax(values, axis=0)
 
 
 def expected_band(ax: plt.Axes, key: str, curve: str, *, color: str | None = None) -> None:

@@ -57,12 +57,7 @@ def _composition(answer: Any) -> str:
             "Colours mix by density, not half and half.": half,
             "The white background shows through what both fields let pass.": truth - 1 + float(weights.sum()),
         }
-        if abs(value - truth) < 1e-6:
-            continue
-        for sentence, wrong in slips.items():
-            if abs(value - wrong) < 1e-6:
-                raise Wrong(sentence)
-        raise Wrong(f"For one ray it is {truth:.4f}, not {value:.4f}.")
+        compare(value, truth, slips, f"For one ray it is {truth:.4f}, not {value:.4f}.", within=1e-6)
     return "Who stands in front is decided by space, not by brightness."
 
 
@@ -115,12 +110,8 @@ def _kept(answer: Any) -> str:
             "That turns back: rows of the rotation are the new axes.": turn.T @ gaze,
             "Nothing was turned yet.": gaze,
         }
-        if float(angular_error(found.double(), turn @ gaze)) < 1e-3:
-            continue
-        for sentence, wrong in slips.items():
-            if float(angular_error(found.double(), wrong)) < 1e-3:
-                raise Wrong(sentence)
-        raise Wrong("Its z axis points at the face; y is across z and the head's x axis; x is across y and z.")
+        otherwise = "Its z axis points at the face; y is across z and the head's x axis; x is across y and z."
+        compare(found, turn @ gaze, slips, otherwise, same=lambda a, b: float(angular_error(a, b)) < 1e-3)
     return "Angles between gazes are kept, since a rotation keeps them; with the scale in it they would not be."
 
 
@@ -129,13 +120,12 @@ def _left(answer: Any) -> str:
     for seed in range(4):
         depth = float(_drawn(1, seed=seed, low=0.1, high=3))
         value = need_number(call(function, depth))
-        if abs(value - math.exp(-depth)) < 1e-6:
-            continue
-        if abs(value - (1 - math.exp(-depth))) < 1e-6:
-            raise Wrong("That is what the ray keeps; asked is what shows through.")
-        if abs(value - max(0.0, 1 - depth)) < 1e-6:
-            raise Wrong("That is its beginning; each layer takes its share of what is left.")
-        raise Wrong(f"At a summed depth of {depth:.3f} it is {math.exp(-depth):.4f}, not {value:.4f}.")
+        slips = {
+            "That is what the ray keeps; asked is what shows through.": 1 - math.exp(-depth),
+            "That is its beginning; each layer takes its share of what is left.": max(0.0, 1 - depth),
+        }
+        otherwise = f"At a summed depth of {depth:.3f} it is {math.exp(-depth):.4f}, not {value:.4f}."
+        compare(value, math.exp(-depth), slips, otherwise, within=1e-6)
     return "Only the sum of density times spacing matters: cut a sample in two, and nothing changes."
 
 

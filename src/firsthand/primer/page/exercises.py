@@ -40,17 +40,15 @@ def _side(answer: Any) -> str:
     for size, kernel, stride, padding in ((8, 3, 1, 2), (9, 3, 2, 0), (28, 5, 2, 2), (32, 4, 4, 0), (10, 3, 2, 1)):
         pictures = torch.zeros(1, 1, size, size)
         truth = torch.conv2d(pictures, torch.zeros(1, 1, kernel, kernel), stride=stride, padding=padding).shape[-1]
-        found = need_number(call(function, size, kernel, stride, padding))
+        value = need_number(call(function, size, kernel, stride, padding))
         slips = {
             "Padding is added on both sides.": (size + padding - kernel) // stride + 1,
             "There is one more place than there are steps: add one.": (size + 2 * padding - kernel) // stride,
             "A step that does not fit is not taken: round down.": (size + 2 * padding - kernel) / stride + 1,
             "The kernel must lie inside: it takes places away.": (size + 2 * padding) // stride,
         }
-        numbers = {sentence: torch.tensor(float(wrong)) for sentence, wrong in slips.items()}
         settings = f"size {size}, kernel {kernel}, stride {stride}, padding {padding}"
-        value = torch.tensor(found, dtype=torch.float64)
-        compare(value, torch.tensor(float(truth)), numbers, f"For {settings} it is not {found:g}.")
+        compare(value, truth, slips, f"For {settings} it is not {value:g}.")
     return "A stride as large as the kernel cuts a picture into patches, as chapter 03 does."
 
 
@@ -69,8 +67,7 @@ def _hidden_error(answer: Any) -> str:
             "That was divided by the number of all pixels.": squares[hidden].sum() / squares.size,
             "That is the absolute error; squares are asked for.": np.abs(image - guessed)[hidden].mean(),
         }
-        truth = torch.tensor(squares[hidden].mean())
-        compare(found, truth, {k: torch.tensor(v) for k, v in slips.items()}, "It is another number.")
+        compare(found, squares[hidden].mean(), slips, "It is another number.")
     return "So a network gains nothing by copying what it was shown."
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from firsthand.kit.page.exercises import Exercise, Wrong, call, need_function, need_number
+from firsthand.kit.page.exercises import Exercise, Wrong, call, compare, need_function, need_number
 from firsthand.stepsqp.lab.measures import GARBAGE
 from firsthand.stepsqp.oracles import NoisyOracle
 from firsthand.stepsqp.problems import PROBLEMS
 from firsthand.stepsqp.sqp import solve_direction, step_search_sqp, update_tau
 
-
-def _close(value: float, truth: float) -> bool:
-    return math.isclose(value, truth, rel_tol=2e-3, abs_tol=1e-9)
+_close = partial(math.isclose, rel_tol=2e-3, abs_tol=1e-9)
 
 
 def _by_hand(answer: Any) -> str:
@@ -26,18 +25,15 @@ def _by_hand(answer: Any) -> str:
     g, c = problem.gradient(x), problem.constraints(x)
     d, y, _ = solve_direction(g, c, problem.jacobian(x))
     q, gd, dd = float((c * y).sum()), float((g * d).sum()), float((d * d).sum())
-    if _close(value, q):
-        return "Both ways give it: g·d + d·d and c·y. It is negative, so the merit parameter stays."
     slips = {
         "That is g·d alone; q adds d·d.": gd,
         "That is d·d alone; q adds g·d.": dd,
         "The sign is turned: c is +25 and y is negative.": -q,
         "That is the multiplier y; q is c times y.": float(y[0, 0]),
     }
-    for sentence, wrong in slips.items():
-        if _close(value, wrong):
-            raise Wrong(sentence)
-    raise Wrong(f"{value:.4g} is not q: take g, c, d and y from the cell of the worked example.")
+    otherwise = f"{value:.4g} is not q: take g, c, d and y from the cell of the worked example."
+    compare(value, q, slips, otherwise, same=_close)
+    return "Both ways give it: g·d + d·d and c·y. It is negative, so the merit parameter stays."
 
 
 def _merit_parameter(answer: Any) -> str:
@@ -110,15 +106,15 @@ def _acceptance(answer: Any) -> str:
 
 def _square_root(answer: Any) -> str:
     value = need_number(answer)
-    if _close(value, 10):
-        return "The square root of a hundred: measured slopes are close to one half."
-    if _close(value, 100):
-        raise Wrong("That would be a linear law; noise in the gradients has it, noise in the values does not.")
-    if _close(value, 10_000):
-        raise Wrong("That is the square; the law is the inverse of that.")
+    slips = {
+        "That would be a linear law; noise in the gradients has it, noise in the values does not.": 100,
+        "That is the square; the law is the inverse of that.": 10_000,
+    }
+    otherwise = "Equate the progress of a good step, proportional to the error squared, with 4 tau epsilon_f."
     if value <= 1:
-        raise Wrong("More noise leaves more error, not less.")
-    raise Wrong("Equate the progress of a good step, proportional to the error squared, with 4 tau epsilon_f.")
+        otherwise = "More noise leaves more error, not less."
+    compare(value, 10, slips, otherwise, same=_close)
+    return "The square root of a hundred: measured slopes are close to one half."
 
 
 def _majority(answer: Any) -> str:
