@@ -1,0 +1,36 @@
+"""Child processes of Python that import nothing from the folder that they are started in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from firsthand.chapters import PACKAGE
+
+#: Runs a module of this package, which is looked for last: nothing beside it can stand in for another library.
+START = (
+    "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module of this package; give it `module_environment` too.
+
+    Args:
+        module: such as "firsthand.data.readers.mat". arguments: its own.
+    """
+    return [sys.executable, "-P", "-c", START, str(PACKAGE.parent), module, *arguments]
+
+
+def module_environment() -> dict[str, str]:
+    """This process's environment without what leads Python's imports to the working folder.
+
+    An empty entry of PYTHONPATH, as `PYTHONPATH=:/elsewhere` has one, means that folder, and so does a dot.
+    """
+    here = Path.cwd().resolve()
+    entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    kept = [entry for entry in entries if entry and Path(entry).resolve() != here]
+    others = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {**others, "PYTHONPATH": os.pathsep.join(kept)} if kept else others
