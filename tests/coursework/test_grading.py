@@ -92,10 +92,10 @@ SPIN = "import time\nbegin = time.process_time()\nwhile time.process_time() - be
 
 
 def test_neither_set_up_nor_cells_that_are_run_again_are_charged() -> None:
-    """Set-up takes three times the limit; exercise 1 most of it, twice, since exercise 2 kills its process."""
-    edition = replace(EDITION, setup=f"import numpy as np\n{SPIN.format(9)}")
-    answers = {1: f"{SPIN.format(2)}{RIGHT[1]}", 2: "import os\nos._exit(1)", 3: RIGHT[3]}
-    marks = grading.grade_one(_notebook(answers), edition, Limits(seconds=3))
+    """Set-up takes more than the limit, and so does exercise 1 twice, since exercise 2 kills its process."""
+    edition = replace(EDITION, setup=f"import numpy as np\n{SPIN.format(5)}")
+    answers = {1: f"{SPIN.format(2.5)}{RIGHT[1]}", 2: "import os\nos._exit(1)", 3: RIGHT[3]}
+    marks = grading.grade_one(_notebook(answers), edition, Limits(seconds=4))
     assert [mark.points for mark in marks] == [2, 0, 3]
 
 

@@ -39,7 +39,8 @@ ENVIRONMENT = {
 OUT_OF_TIME, NO_ANSWER = "Out of time", "No answer in time"
 ENDED = "The process of the submission ended: out of memory, or it ended itself."
 WATCH = 0.25  # seconds between looks at a sandbox's time and memory
-SET_UP = 600.0  # seconds by the clock until a sandbox has started and run the set-up cell, which no submission pays
+TRIAL = 120.0  # seconds by the clock for a first look whether bubblewrap works
+SET_UP = 600.0  # and until a sandbox has started and run the set-up cell, which no submission pays
 WORKER = "firsthand.coursework.worker"
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")
 
@@ -78,7 +79,7 @@ def sandbox_problem() -> str | None:
         trial = subprocess.run(
             [*bubblewrap(Limits()), "/usr/bin/true"],
             capture_output=True,
-            timeout=SET_UP,
+            timeout=TRIAL,
             check=False,
             env={"PATH": os.environ.get("PATH", os.defpath)},
         )
