@@ -347,3 +347,79 @@ def test_what_a_hidden_test_forbids_is_refused() -> None:
 def test_a_large_cell_is_not_even_read() -> None:
     assert _points({1: "x;" * 400_000 + "\n" + RIGHT[1]})[0] == 0
     assert _points({1: "x;" * 400_000}, marked=False)[0] == 0
+
+
+# ------------------------------------------------------------------------------------------------------ hand-ins
+
+
+def test_notebooks_by_other_names_are_graded_and_everything_else_is_listed(course: tuple[Path, Path]) -> None:
+    folder, edition = course
+    for name in ("eve/99_toy.ipynb.txt", "fay/99_toy.IPYNB", "gus/99_TOY.ipynb", "hal__99_toy.ipynb.json"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        nbformat.write(_notebook({2: RIGHT[2]}), folder / name)
+    ignored = {
+        "ivy/99_toy.zip", "jo/answer.py", "kim/99_toy (1).ipynb", "lea/deep/99_toy.ipynb", "99_toy.ipynb",
+        "meg/.99_toy.ipynb", "nan__99_toy.pdf",
+    }  # fmt: skip
+    for name in ignored:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}", encoding="utf-8")
+    (folder / "oda").mkdir()
+    (folder / "ada" / ".ipynb_checkpoints").mkdir()
+    (folder / "ada" / ".ipynb_checkpoints" / "99_toy-checkpoint.ipynb").write_text("{}", encoding="utf-8")
+    said: list[str] = []
+    grade(folder, edition, note=said.append)
+    marks = _table(folder)
+    assert {name: marks[name] for name in ("eve", "fay", "gus", "hal")} == dict.fromkeys(
+        ("eve", "fay", "gus", "hal"), "1"
+    )
+    assert len(marks) == 8
+    assert {line.rpartition(": ")[2] for line in said} == ignored | {"oda", "dan__99_toy.ipynb"}
+    again: list[str] = []
+    grade(folder, edition, note=again.append)
+    assert again == said  # what grading wrote is no hand-in
+
+
+def test_what_is_ignored_is_listed_where_nothing_else_was_handed_in(course: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "zipped"
+    (folder / "ada").mkdir(parents=True)
+    (folder / "ada" / "99_toy.zip").write_bytes(b"PK")
+    said: list[str] = []
+    with pytest.raises(UserError, match="No submission in zipped"):
+        grade(folder, course[1], note=said.append)
+    assert [line.rpartition(": ")[2] for line in said] == ["ada/99_toy.zip"]
+
+
+def test_one_name_in_two_spellings_is_two_submissions(course: tuple[Path, Path]) -> None:
+    nbformat.write(_notebook({}), course[0] / "ada" / "99_toy.ipynb.txt")
+    with pytest.raises(UserError, match="Two submissions of one student"):
+        grade(*course)
+
+
+# ----------------------------------------------------------------------------------- cells that were not left alone
+
+
+def test_split_merged_and_commented_cells_get_their_points() -> None:
+    book = _notebook({1: "factor = 2"})
+    book.cells.append(nbformat.v4.new_code_cell("def double(x):\n    return factor * x\ncheck('toy', 1, double)"))
+    merged = f"{RIGHT[2]}\ncheck('toy', 2, number)\n{RIGHT[3]}  # not operator.mul\ncheck('toy', 3, turn)"
+    book.cells += _notebook({2: merged}).cells
+    tests = (TESTS[0], TESTS[1], replace(TESTS[2], code="# without: operator.mul\n" + TURN))
+    marks = grading.grade_one(book, replace(EDITION, tests=tests), Limits(seconds=30))
+    assert [(mark.points, mark.warning) for mark in marks] == [(2, ""), (1, ""), (3, "")]
+
+
+def test_an_old_copy_is_warned_of_on_the_page_and_in_the_table(course: tuple[Path, Path]) -> None:
+    folder, edition = course
+    book = _notebook(RIGHT)
+    book.cells += _notebook({2: "number = 3.0"}).cells
+    nbformat.write(book, folder / "bob__99_toy.ipynb")
+    grade(folder, edition)
+    warning = "2 cells answer this exercise and differ; the last one was graded."
+    with (folder / "marks.csv").open(encoding="utf-8") as lines:
+        rows = {row["student"]: row for row in csv.DictReader(lines)}
+    assert rows["bob"]["points"] == "5"
+    assert rows["bob"]["warnings"] == f"Exercise 2: {warning}"
+    assert rows["ada"]["warnings"] == ""
+    assert f"Note: {warning}" in (folder / "feedback" / "bob__99_toy.html").read_text(encoding="utf-8")
+    assert "Note" not in (folder / "feedback" / "ada__99_toy.html").read_text(encoding="utf-8")

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from firsthand.chapters import PACKAGE
 
-#: Runs a module of this package, which is looked for last: nothing beside it can stand in for another library.
-START = (
-    "import runpy, sys; sys.path.append(sys.argv.pop(1)); "
-    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
-)
+#: Runs a module of this very package, without its parent folder on the path, where anything may lie beside it.
+START = """
+import importlib.util, runpy, sys
+spec = importlib.util.spec_from_file_location("firsthand", sys.argv.pop(1))
+sys.modules["firsthand"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["firsthand"])
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
@@ -21,7 +24,7 @@ def module_command(module: str, *arguments: str) -> list[str]:
     Args:
         module: such as "firsthand.data.readers.mat". arguments: its own.
     """
-    return [sys.executable, "-P", "-c", START, str(PACKAGE.parent), module, *arguments]
+    return [sys.executable, "-P", "-c", START, str(PACKAGE / "__init__.py"), module, *arguments]
 
 
 def module_environment() -> dict[str, str]:

@@ -22,8 +22,6 @@ def _opened(content: bytes) -> nbformat.NotebookNode:
     """A notebook as Jupyter opens it: Jupyter complains about what breaks the format's rules, and goes on."""
     book = nbformat.convert(reader.reads(content.decode("utf-8-sig")), 4)  # a byte-order mark is no text
     for cell in book.cells:
-        if not isinstance(cell.get("metadata"), dict):
-            cell.metadata = nbformat.NotebookNode()
         if not isinstance(cell.setdefault("source", ""), str):
             raise ValueError("the source of a cell is no text")
         if cell.cell_type == "code":
