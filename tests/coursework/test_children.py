@@ -9,9 +9,9 @@ import pytest
 from scipy.io import savemat
 
 from firsthand.chapters import PACKAGE
+from firsthand.children import module_environment
 from firsthand.coursework.sandbox import Limits, Sandbox
 from firsthand.data.readers.mat import read_mat
-from firsthand.kit.children import module_environment
 
 LIBRARIES = ("base64", "code", "json", "math", "numpy", "resource", "scipy", "sitecustomize", "usercustomize")
 

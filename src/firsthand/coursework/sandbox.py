@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from firsthand.children import module_command, module_environment
 from firsthand.coursework.meter import LINUX, Meter, memory_of
 from firsthand.coursework.wire import REPLY, WireError, pack, parse, unpack, write
 from firsthand.errors import UserError
-from firsthand.kit.children import module_command, module_environment
 
 PACKAGE = Path(__file__).parents[1]
 FIRST_USER, USERS = 2_000_000_000, 1_000_000  # numbers of users that no system gives to anybody

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from firsthand.children import module_command, module_environment
 from firsthand.errors import UserError
-from firsthand.kit.children import module_command, module_environment
 
 SECONDS = 120  # that reading may take
 
