@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from firsthand.coursework import grading
+from firsthand.coursework import grading, sandbox
 from firsthand.coursework.grading import Edition, HiddenTest, grade
 from firsthand.coursework.sandbox import Limits
 from firsthand.errors import UserError
@@ -76,15 +77,26 @@ def test_wrong_and_crashing_answers_lose_their_own_points_only() -> None:
 
 
 def test_an_endless_loop_loses_its_own_points_only() -> None:
-    found = grading.grade_one(_notebook({**RIGHT, 3: "while True: pass"}), EDITION, Limits(seconds=15))
-    assert [mark.points for mark in found] == [2, 1, 0]
-    assert "Out of time" in found[2].message
+    marks = grading.grade_one(_notebook({**RIGHT, 3: "while True: pass"}), EDITION, Limits(seconds=5))
+    assert [mark.points for mark in marks] == [2, 1, 0]
+    assert marks[2].message == "Out of time: more than 5 seconds of processor time."
 
 
 def test_after_an_endless_loop_the_rest_is_told_that_there_was_no_time() -> None:
-    found = grading.grade_one(_notebook({**RIGHT, 1: "while True: pass"}), EDITION, Limits(seconds=12))
-    assert found[0].points == 0
-    assert all("time" in mark.message for mark in found if not mark.points)
+    marks = grading.grade_one(_notebook({**RIGHT, 1: "while True: pass"}), EDITION, Limits(seconds=1))
+    assert [mark.points for mark in marks] == [0, 0, 0]
+    assert [mark.message for mark in marks[1:]] == [grading.NOT_REACHED, grading.NOT_REACHED]
+
+
+SPIN = "import time\nbegin = time.process_time()\nwhile time.process_time() - begin < {}:\n    pass\n"
+
+
+def test_neither_set_up_nor_cells_that_are_run_again_are_charged() -> None:
+    """Set-up takes more than the limit, and so does exercise 1 twice, since exercise 2 kills its process."""
+    edition = replace(EDITION, setup=f"import numpy as np\n{SPIN.format(5)}")
+    answers = {1: f"{SPIN.format(2.5)}{RIGHT[1]}", 2: "import os\nos._exit(1)", 3: RIGHT[3]}
+    marks = grading.grade_one(_notebook(answers), edition, Limits(seconds=4))
+    assert [mark.points for mark in marks] == [2, 0, 3]
 
 
 ALL = """
@@ -232,24 +244,31 @@ def test_after_a_killed_process_earlier_answers_are_there_again() -> None:
     assert _points(answers) == [2, 0, 3]
 
 
-def test_points_that_were_earned_stay_when_a_room_cannot_start_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, rooms = grading.Room, []
+def test_points_that_were_earned_stay_when_a_sandbox_cannot_start_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = grading.Sandbox
 
     def second_fails(limits: Limits, **options: object):
-        rooms.append(real(limits if not rooms else Limits(seconds=0.01), **options))
-        return rooms[-1]
+        made = real(limits, **options)
+        monkeypatch.setattr(sandbox, "SET_UP", 0.0 if made_before else sandbox.SET_UP)
+        made_before.append(made)
+        return made
 
-    monkeypatch.setattr(grading, "Room", second_fails)
-    found = grading.grade_one(_notebook({**RIGHT, 2: "import os\nos._exit(1)"}), EDITION, Limits(seconds=30))
-    assert [mark.points for mark in found] == [2, 0, 0]
-    assert "Not reached" in found[2].message
+    made_before: list[grading.Sandbox] = []
+    monkeypatch.setattr(grading, "Sandbox", second_fails)
+    marks = grading.grade_one(_notebook({**RIGHT, 2: "import os\nos._exit(1)"}), EDITION, Limits(seconds=30))
+    assert [mark.points for mark in marks] == [2, 0, 0]
+    assert marks[2].message == grading.NOT_STARTED
 
 
-def test_a_room_that_cannot_be_set_up_makes_no_mark(course: tuple[Path, Path]) -> None:
+def test_a_sandbox_that_cannot_be_set_up_makes_no_mark(
+    course: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, edition = course
     said: list[str] = []
-    assert all(r.student == "cyd" for r in grade(folder, edition, limits=Limits(seconds=0.05), note=said.append))
+    monkeypatch.setattr(sandbox, "SET_UP", 0.0)
+    assert all(r.student == "cyd" for r in grade(folder, edition, note=said.append))
     assert any("run again" in line for line in said)
+    monkeypatch.undo()
     grade(folder, edition, note=said.append)
     assert _table(folder)["ada"] == "6"
 
@@ -261,13 +280,14 @@ for n in range(3, 12):
         os.write(n, b'{"done": true}\\n{"kind": "missing"}\\n')
     except OSError:
         pass
-time.sleep(1000)
+time.sleep(100_000)
 """
 
 
 def test_a_submission_that_never_reads_cannot_hold_the_grader() -> None:
     answers = {1: HANG, 2: "number = 0.5  " + "#" * 90_000, 3: RIGHT[3]}
-    assert _points(answers, seconds=12)[0] == 0
+    marks = grading.grade_one(_notebook(answers), EDITION, Limits(seconds=2, patience=2))
+    assert marks[0].points == 0
 
 
 @pytest.mark.parametrize(
@@ -327,3 +347,79 @@ def test_what_a_hidden_test_forbids_is_refused() -> None:
 def test_a_large_cell_is_not_even_read() -> None:
     assert _points({1: "x;" * 400_000 + "\n" + RIGHT[1]})[0] == 0
     assert _points({1: "x;" * 400_000}, marked=False)[0] == 0
+
+
+# ------------------------------------------------------------------------------------------------------ hand-ins
+
+
+def test_notebooks_by_other_names_are_graded_and_everything_else_is_listed(course: tuple[Path, Path]) -> None:
+    folder, edition = course
+    for name in ("eve/99_toy.ipynb.txt", "fay/99_toy.IPYNB", "gus/99_TOY.ipynb", "hal__99_toy.ipynb.json"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        nbformat.write(_notebook({2: RIGHT[2]}), folder / name)
+    ignored = {
+        "ivy/99_toy.zip", "jo/answer.py", "kim/99_toy (1).ipynb", "lea/deep/99_toy.ipynb", "99_toy.ipynb",
+        "meg/.99_toy.ipynb", "nan__99_toy.pdf",
+    }  # fmt: skip
+    for name in ignored:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}", encoding="utf-8")
+    (folder / "oda").mkdir()
+    (folder / "ada" / ".ipynb_checkpoints").mkdir()
+    (folder / "ada" / ".ipynb_checkpoints" / "99_toy-checkpoint.ipynb").write_text("{}", encoding="utf-8")
+    said: list[str] = []
+    grade(folder, edition, note=said.append)
+    marks = _table(folder)
+    assert {name: marks[name] for name in ("eve", "fay", "gus", "hal")} == dict.fromkeys(
+        ("eve", "fay", "gus", "hal"), "1"
+    )
+    assert len(marks) == 8
+    assert {line.rpartition(": ")[2] for line in said} == ignored | {"oda", "dan__99_toy.ipynb"}
+    again: list[str] = []
+    grade(folder, edition, note=again.append)
+    assert again == said  # what grading wrote is no hand-in
+
+
+def test_what_is_ignored_is_listed_where_nothing_else_was_handed_in(course: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "zipped"
+    (folder / "ada").mkdir(parents=True)
+    (folder / "ada" / "99_toy.zip").write_bytes(b"PK")
+    said: list[str] = []
+    with pytest.raises(UserError, match="No submission in zipped"):
+        grade(folder, course[1], note=said.append)
+    assert [line.rpartition(": ")[2] for line in said] == ["ada/99_toy.zip"]
+
+
+def test_one_name_in_two_spellings_is_two_submissions(course: tuple[Path, Path]) -> None:
+    nbformat.write(_notebook({}), course[0] / "ada" / "99_toy.ipynb.txt")
+    with pytest.raises(UserError, match="Two submissions of one student"):
+        grade(*course)
+
+
+# ----------------------------------------------------------------------------------- cells that were not left alone
+
+
+def test_split_merged_and_commented_cells_get_their_points() -> None:
+    book = _notebook({1: "factor = 2"})
+    book.cells.append(nbformat.v4.new_code_cell("def double(x):\n    return factor * x\ncheck('toy', 1, double)"))
+    merged = f"{RIGHT[2]}\ncheck('toy', 2, number)\n{RIGHT[3]}  # not operator.mul\ncheck('toy', 3, turn)"
+    book.cells += _notebook({2: merged}).cells
+    tests = (TESTS[0], TESTS[1], replace(TESTS[2], code="# without: operator.mul\n" + TURN))
+    marks = grading.grade_one(book, replace(EDITION, tests=tests), Limits(seconds=30))
+    assert [(mark.points, mark.warning) for mark in marks] == [(2, ""), (1, ""), (3, "")]
+
+
+def test_an_old_copy_is_warned_of_on_the_page_and_in_the_table(course: tuple[Path, Path]) -> None:
+    folder, edition = course
+    book = _notebook(RIGHT)
+    book.cells += _notebook({2: "number = 3.0"}).cells
+    nbformat.write(book, folder / "bob__99_toy.ipynb")
+    grade(folder, edition)
+    warning = "2 cells answer this exercise and differ; the last one was graded."
+    with (folder / "marks.csv").open(encoding="utf-8") as lines:
+        rows = {row["student"]: row for row in csv.DictReader(lines)}
+    assert rows["bob"]["points"] == "5"
+    assert rows["bob"]["warnings"] == f"Exercise 2: {warning}"
+    assert rows["ada"]["warnings"] == ""
+    assert f"Note: {warning}" in (folder / "feedback" / "bob__99_toy.html").read_text(encoding="utf-8")
+    assert "Note" not in (folder / "feedback" / "ada__99_toy.html").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """Coursework from the book's own notebooks: editions for students and instructors, and a grader for hostile code.
 
 `editions` makes both editions of a chapter, `slides` a deck and a folder of figures, `grading` marks a folder of
-submissions, `sandbox`, `worker` and `wire` keep a submission in a room where it can do no harm.
+submissions with what `answers` finds in them, `sandbox`, `worker` and `wire` keep a submission where it can do no harm.
 """
 
 from firsthand.coursework.editions import build, instructor_edition, student_edition

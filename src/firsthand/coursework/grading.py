@@ -1,4 +1,4 @@
-"""Grades a folder of submissions: each in a room of its own, one result file each, one table and one page of feedback.
+"""Grades a folder of submissions: each in its own sandbox, with a result file and a page of feedback; one table.
 
 The submission's functions run in the sandbox; the hidden tests run here and see only what comes back. So nothing that
 a submission does or prints can change its mark but right answers.
@@ -13,25 +13,34 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
+from firsthand.coursework.answers import LONGEST, Answer, find_answers, names
 from firsthand.coursework.editions import BEGIN_HIDDEN, END_HIDDEN
+from firsthand.coursework.handins import PAGES, RESULTS, TABLE, Submission, submissions
 from firsthand.coursework.reports import Mark, Report, feedback_page, table
-from firsthand.coursework.sandbox import OUT_OF_TIME, Limits, RemoteFunction, Room, Stopped, need_sandbox
+from firsthand.coursework.sandbox import (
+    NO_ANSWER,
+    OUT_OF_TIME,
+    Limits,
+    RemoteFunction,
+    Sandbox,
+    Stopped,
+    need_sandbox,
+)
 from firsthand.coursework.wire import WireError, unpack
 from firsthand.coursework.worker import Cells
 from firsthand.errors import UserError
 from firsthand.kit.files import write_atomically
 from firsthand.kit.page.notebooks import LARGEST, read_notebook, shown
 
-LONGEST = 100_000  # characters of an answer
 FORBIDDEN = re.compile(r"^# without: (\S+)", re.M)  # in a hidden test: what an answer must not name
-RESULTS, TABLE, PAGES = ".marks", "marks.csv", "feedback"
+RULES = 2  # the number of this way to grade: marks that an earlier one made are made anew
 
 
 @dataclass(frozen=True)
@@ -86,29 +95,12 @@ class Edition:
 # ------------------------------------------------------------------------------------------------ answers
 
 
-def exercise_cells(book: nbformat.NotebookNode, edition: Edition) -> dict[int, str]:
-    """The answers' cells by exercise: those with our mark; where there is none, the last one that calls `check`."""
-    marked: dict[int, str] = {}
-    checked: dict[int, str] = {}
-    known = {test.number for test in edition.tests}
-    pattern = re.compile(rf"""check\(\s*["']{re.escape(edition.key)}["']\s*,\s*(\d{{1,3}})\b""")
-    for cell in book.cells:
-        if cell.cell_type != "code":
-            continue
-        about = cell.metadata.get("firsthand")
-        number = about.get("exercise") if isinstance(about, dict) else None
-        if isinstance(number, int) and number in known:
-            marked[number] = cell.source
-        elif (found := pattern.search(cell.source[:LONGEST])) and int(found[1]) in known:
-            checked[int(found[1])] = cell.source
-    return {**checked, **marked}
-
-
-class RoomError(UserError):
-    """The room itself did not work: no fault of the submission, so no mark is made of it."""
+class SandboxError(UserError):
+    """The sandbox itself did not work: no fault of the submission, so no mark is made of it."""
 
 
 NOT_REACHED = "Not reached: an earlier exercise took all the time."
+NOT_STARTED = "Not reached: the sandbox could not be started again."
 
 
 def grade_one(
@@ -116,78 +108,105 @@ def grade_one(
 ) -> list[Mark]:
     """The marks of a submission.
 
-    An exercise that hangs or kills its process loses its own points only: the others are graded in a fresh room in
-    which the cells before them are run again, within what is left of the time.
+    An exercise that hangs or kills its process loses its own points only: the others are graded in a fresh sandbox in
+    which the cells before them are run again, within what is left of the time. Only what an exercise takes counts:
+    neither set-up, nor cells that are run again.
 
     Raises:
-        RoomError: the first room could not be set up.
+        SandboxError: the first sandbox could not be set up.
     """
-    cells = exercise_cells(book, edition)
+    answers = find_answers(book, edition.key, {test.number: test.variable for test in edition.tests})
     marks: dict[int, Mark] = {}
-    done: list[int] = []  # exercises whose cells a fresh room runs first
-    left, spent = list(edition.tests), 0.0
-    while left and (not marks or limits.seconds - spent >= 1):
-        room = Room(replace(limits, seconds=max(1.0, limits.seconds - spent)), unsafe=unsafe, image=image)
+    done: list[Answer] = []  # to exercises that a fresh sandbox runs first
+    left, seconds, why = list(edition.tests), limits.seconds, NOT_REACHED
+    while left and seconds > 0:
         culprit = None
+        sandbox = Sandbox(limits, unsafe=unsafe, image=image)
         try:
-            with room:
-                _prepare(room, edition, [cells[number] for number in done])
+            with sandbox:
+                _prepare(sandbox, edition, done)
+                sandbox.allow(seconds)
                 while left:
                     culprit = left[0]
-                    marks[culprit.number] = _mark(room, culprit, edition, cells.get(culprit.number))
-                    done += [culprit.number] if culprit.number in cells else []
+                    marks[culprit.number] = _mark(sandbox, culprit, edition, answers.get(culprit.number))
+                    done += [answers[culprit.number]] if culprit.number in answers else []
                     left.pop(0)
-        except (Stopped, RoomError) as reason:
-            spent += room.seconds
+        except (Stopped, SandboxError) as reason:
             if culprit is None:
                 if not marks:
-                    raise RoomError(f"A room for {edition.stem} could not be set up: {reason}") from None
+                    raise SandboxError(f"A sandbox for {edition.stem} could not be set up: {reason}") from None
+                why = NOT_STARTED
                 break
-            marks[culprit.number] = _lost(culprit, str(reason))
+            over = str(reason).startswith((OUT_OF_TIME, NO_ANSWER))
+            seconds -= seconds if over else sandbox.used
+            marks[culprit.number] = _lost(culprit, str(reason), answers.get(culprit.number))
             left.pop(0)
-    marks |= {test.number: _lost(test, NOT_REACHED) for test in left}
+    marks |= {test.number: _lost(test, why) for test in left}
     return [marks[number] for number in sorted(marks)]
 
 
-def _prepare(room: Room, edition: Edition, sources: list[str]) -> None:
-    started = room.ask({"do": "run", "source": edition.setup, "name": "set-up"})
+def _prepare(sandbox: Sandbox, edition: Edition, done: list[Answer]) -> None:
+    started = sandbox.ask({"do": "run", "source": edition.setup, "name": "set-up"})
     if "error" in started:
-        raise RoomError(f"The set-up cell of {edition.stem} fails in the sandbox: {str(started['error'])[:200]}")
-    for source in sources:  # their errors have been counted already
-        room.ask({"do": "run", "source": source, "name": "earlier"})
+        raise SandboxError(f"The set-up cell of {edition.stem} fails in the sandbox: {str(started['error'])[:200]}")
+    sandbox.allow(sandbox.limits.seconds)  # cells that are run again are a submission's too
+    for answer in done:
+        for source in answer.cells:  # their errors have been counted already
+            sandbox.ask({"do": "run", "source": source, "name": "earlier"})
 
 
-def _lost(test: HiddenTest, words: str) -> Mark:
-    return Mark(test.number, test.title, 0.0, test.points, shown(words, 300) or "No answer.")
+def _lost(test: HiddenTest, words: str, answer: Answer | None = None) -> Mark:
+    warning = answer.warning if answer is not None else ""
+    return Mark(test.number, test.title, 0.0, test.points, shown(words, 300) or "No answer.", warning)
 
 
-def _mark(room: Room, test: HiddenTest, edition: Edition, source: str | None) -> Mark:
-    if source is None:
+def _mark(sandbox: Sandbox, test: HiddenTest, edition: Edition, answer: Answer | None) -> Mark:
+    """The mark of an exercise, whose cells are run first."""
+    if answer is None:
         return _lost(test, "No answer: its cell is missing.")
-    if len(source) > LONGEST:
-        return _lost(test, f"The cell has more than {LONGEST:,} characters.")
+    words = _refusal(test, answer) or _run(sandbox, test, answer) or _wrong(sandbox, test, edition)
+    if words:
+        return _lost(test, words, answer)
+    return Mark(test.number, test.title, test.points, test.points, "Right.", answer.warning)
+
+
+def _refusal(test: HiddenTest, answer: Answer) -> str | None:
+    """Why an answer is not even run, or None."""
+    if sum(map(len, answer.cells)) > LONGEST:
+        return f"The cell has more than {LONGEST:,} characters."
     for name in FORBIDDEN.findall(test.code):
-        if name in source:
-            return _lost(test, f"The answer must not use {name}.")
-    reply = room.ask({"do": "run", "source": source, "name": f"exercise {test.number}"})
-    if "error" in reply:
-        return _lost(test, f"The cell raised {reply['error']}")
-    looked = room.ask({"do": "look", "variable": test.variable})
+        if any(names(source, name) for source in answer.cells):
+            return f"The answer must not use {name}."
+    return None
+
+
+def _run(sandbox: Sandbox, test: HiddenTest, answer: Answer) -> str | None:
+    """Run the cells of an answer; what one raised that must not, or None."""
+    for source, needed in zip(answer.cells, answer.needed, strict=True):
+        reply = sandbox.ask({"do": "run", "source": source, "name": f"exercise {test.number}"})
+        if "error" in reply and needed:
+            return f"The cell raised {reply['error']}"
+    return None
+
+
+def _wrong(sandbox: Sandbox, test: HiddenTest, edition: Edition) -> str | None:
+    """What the hidden test says of the answer in a sandbox; None: it is right."""
+    looked = sandbox.ask({"do": "look", "variable": test.variable})
     if looked.get("kind") == "function":
-        answer: Any = RemoteFunction(room, test.variable)
+        answer: Any = RemoteFunction(sandbox, test.variable)
     elif looked.get("kind") == "value":
         try:
             answer = unpack(looked.get("value"))
         except WireError as error:
-            return _lost(test, f"The answer cannot be read: {error}")
+            return f"The answer cannot be read: {error}"
     else:
-        return _lost(test, str(looked.get("error", "No answer yet.")))
+        return str(looked.get("error", "No answer yet."))
     try:
         Cells({**_trusted(edition.setup), test.variable: answer}).run(test.code, f"hidden test {test.number}")
     except Exception as error:  # whatever goes wrong with an answer costs its points and nothing else
         words = str(error).strip().splitlines()
-        return _lost(test, words[0] if words else type(error).__name__)
-    return Mark(test.number, test.title, test.points, test.points, "Right.")
+        return words[0] if words else type(error).__name__
+    return None
 
 
 _namespaces: dict[str, dict[str, Any]] = {}
@@ -207,46 +226,14 @@ def _trusted(setup: str) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ folders
 
 
-@dataclass(frozen=True)
-class Submission:
-    """Whose, of what, and where."""
-
-    student: str
-    edition: Edition
-    file: Path
-
-
-def submissions(folder: Path, editions: dict[str, Edition]) -> tuple[list[Submission], list[Path]]:
-    """STUDENT/NN_key.ipynb and STUDENT__NN_key.ipynb in a folder, and files that are neither; no links are followed.
-
-    Raises:
-        UserError: two files of one student and chapter.
-    """
-    found: dict[tuple[str, str], Submission] = {}
-    ignored = []
-    for file in sorted(folder.rglob("*.ipynb")):
-        parts = file.relative_to(folder).parts
-        if any(part.startswith(".") for part in parts):
-            continue
-        student, _, stem = (parts[0], "", file.stem) if len(parts) == 2 else file.stem.rpartition("__")
-        if file.is_symlink() or not file.is_file() or len(parts) > 2 or stem not in editions or not student:
-            ignored.append(file)
-            continue
-        if (student, stem) in found:
-            other = found[student, stem].file
-            raise UserError(f"Two submissions of one student and chapter: {shown(other.name)} and {shown(file.name)}.")
-        found[student, stem] = Submission(student, editions[stem], file)
-    return list(found.values()), ignored
-
-
 def grade(
     folder: Path, edition_folder: Path, *, workers: int = 2, limits: Limits | None = None, unsafe: bool = False,
     image: str | None = None, note: Callable[[str], None] = print,
 ) -> list[Report]:  # fmt: skip
     """Grade all submissions of a folder; a killed run goes on where it was.
 
-    One that ran out of time beside others is graded once more, alone. Where a room itself did not work no mark is made:
-    the submission is named, and graded by the next run.
+    One that gave no answer in time beside others is graded once more, alone. Where a sandbox itself did not work no
+    mark is made: the submission is named, and graded by the next run.
 
     Args:
         folder: of submissions; marks.csv and feedback/ are written into it.
@@ -261,20 +248,22 @@ def grade(
     """
     need_sandbox(unsafe, image)
     editions = {e.stem: e for e in (Edition.read(file) for file in sorted(edition_folder.glob("*/*.ipynb")))}
-    found, ignored = submissions(folder, editions)
-    if not editions or not found:
-        raise UserError(f"No {'submission in ' + folder.name if editions else 'edition in ' + edition_folder.name}.")
+    if not editions:
+        raise UserError(f"No edition in {edition_folder.name}.")
+    handed_in, ignored = submissions(folder, editions)
     for file in ignored:
         note(
             f"ignored, neither STUDENT/NN_name.ipynb nor STUDENT__NN_name.ipynb: {shown(str(file.relative_to(folder)))}"
         )
+    if not handed_in:
+        raise UserError(f"No submission in {folder.name}.")
     (folder / RESULTS).mkdir(exist_ok=True)
-    mark = partial(_graded, folder=folder, limits=limits or Limits(), unsafe=unsafe, image=image)
+    mark = partial(_graded, editions=editions, folder=folder, limits=limits or Limits(), unsafe=unsafe, image=image)
     reports: list[Report] = []
     again: list[Submission] = []
     pool = ThreadPoolExecutor(workers)
     try:
-        jobs = {pool.submit(mark, one, alone=workers == 1): one for one in found}
+        jobs = {pool.submit(mark, one, alone=workers == 1): one for one in handed_in}
         for job in as_completed(jobs):
             report = job.result()
             again.append(jobs[job]) if report is None else reports.append(report)
@@ -285,7 +274,7 @@ def grade(
     for one in sorted(again, key=lambda one: str(one.file)):
         report = mark(one, alone=True)
         if report is None:
-            note(f"not graded: {shown(one.file.name)}; its room could not be set up, run again")
+            note(f"not graded: {shown(one.file.name)}; its sandbox could not be set up, run again")
         else:
             reports.append(report)
     reports.sort(key=lambda report: (report.chapter, report.student))
@@ -304,17 +293,26 @@ def _file_name(student: str) -> str:
     return plain if plain == student else f"{plain}-{digest}"
 
 
+def _begin_of(file: Path) -> bytes:
+    """A file's first bytes, as many as are graded; none where it cannot be read, which its page will say."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(LARGEST + 1)
+    except OSError:
+        return b""
+
+
 def _graded(
-    one: Submission, folder: Path, *, alone: bool, limits: Limits, unsafe: bool, image: str | None
-) -> Report | None:
+    one: Submission, editions: dict[str, Edition], folder: Path, *, alone: bool, limits: Limits, unsafe: bool,
+    image: str | None,
+) -> Report | None:  # fmt: skip
     """One submission, or its kept result if neither it nor the edition has changed.
 
-    None, and nothing is kept, where its room did not work, or where it ran out of time beside others.
+    None, and nothing is kept, where its sandbox did not work, or where it gave no answer in time beside others.
     """
-    student, edition = one.student, one.edition
-    with one.file.open("rb") as stream:
-        content = stream.read(LARGEST + 1)
-    digest = hashlib.sha256(content + json.dumps(asdict(edition), sort_keys=True).encode()).hexdigest()
+    student, edition = one.student, editions[one.stem]
+    content = _begin_of(one.file)
+    digest = hashlib.sha256(content + json.dumps([RULES, asdict(edition)], sort_keys=True).encode()).hexdigest()
     name = hashlib.sha256(os.fsencode(f"{student}/{edition.stem}")).hexdigest()[:24]
     kept = folder / RESULTS / f"{name}.json"
     if kept.is_file():
@@ -326,11 +324,11 @@ def _graded(
             pass  # a damaged file is graded again
     try:
         marks = grade_one(read_notebook(one.file), edition, limits, unsafe=unsafe, image=image)
-    except RoomError:
+    except SandboxError:
         return None
     except UserError as error:
         marks = [_lost(test, str(error)) for test in edition.tests]
-    if not alone and any(mark.message.startswith((OUT_OF_TIME, NOT_REACHED)) for mark in marks):
+    if not alone and any(mark.message.startswith((NO_ANSWER, NOT_STARTED)) for mark in marks):
         return None
     report = Report(shown(student), edition.stem, digest, marks)
     write_atomically(kept, json.dumps(asdict(report)) + "\n")

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Mark:
-    """The mark of one exercise: points of how many, and a sentence."""
+    """The mark of one exercise: points of how many, a sentence, and a warning where another cell could be meant."""
 
     number: int
     title: str
     points: float
     possible: float
     message: str
+    warning: str = ""
 
 
 @dataclass
@@ -45,15 +46,22 @@ class Report:
 
 
 def table(reports: list[Report]) -> str:
-    """One line a submission, as CSV; a name that a spreadsheet would take for a formula is quoted by an apostrophe."""
+    """One line a submission, as CSV, with its warnings at the end.
+
+    A name that a spreadsheet would take for a formula is quoted by an apostrophe.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     most = max((len(report.marks) for report in reports), default=0)
-    writer.writerow(["student", "chapter", "points", "possible", *(f"exercise {n}" for n in range(1, most + 1))])
+    writer.writerow(
+        ["student", "chapter", "points", "possible", *(f"exercise {n}" for n in range(1, most + 1)), "warnings"]
+    )
     for report in reports:
         student = f"'{report.student}" if report.student[:1] in "=+-@\t" else report.student
         marks = [f"{mark.points:g}" for mark in report.marks]
-        writer.writerow([student, report.chapter, f"{report.points:g}", f"{report.possible:g}", *marks])
+        marks += [""] * (most - len(marks))
+        warnings = " ".join(f"Exercise {mark.number}: {mark.warning}" for mark in report.marks if mark.warning)
+        writer.writerow([student, report.chapter, f"{report.points:g}", f"{report.possible:g}", *marks, warnings])
     return out.getvalue()
 
 
@@ -61,7 +69,7 @@ def feedback_page(report: Report) -> str:
     """A page for a student."""
     rows = "".join(
         f"<tr><td>{mark.number}</td><td>{html.escape(mark.title)}</td><td>{mark.points:g} of {mark.possible:g}</td>"
-        f"<td>{html.escape(mark.message)}</td></tr>"
+        f"<td>{html.escape(mark.message)}{f'<br>Note: {html.escape(mark.warning)}' if mark.warning else ''}</td></tr>"
         for mark in report.marks
     )
     title = f"{html.escape(report.student)}, {html.escape(report.chapter)}"

@@ -1,7 +1,9 @@
-"""A room for student code: no network, nothing to read but Python and the book, nothing to write but a scratch folder.
+"""A sandbox for student code: no network, only Python and the book to read, only a scratch folder to write.
 
 On Linux it is bubblewrap's: own namespaces for users, processes, network and files, a small memory disk to write on,
-and limits on memory, processes and time. Where it is missing nothing is run, unless the caller says that it may be.
+and limits on memory, processes and processor time. Where it is missing nothing is run, unless the caller says that it
+may be. Processor time is what a submission's processes compute, so other work beside them costs it nothing; the clock
+ends one that sleeps.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from firsthand.children import module_command, module_environment
+from firsthand.coursework.meter import LINUX, Meter, memory_of
 from firsthand.coursework.wire import REPLY, WireError, pack, parse, unpack, write
 from firsthand.errors import UserError
 
@@ -32,9 +36,12 @@ ENVIRONMENT = {
     "PATH": "/usr/bin:/bin", "HOME": SCRATCH, "TMPDIR": SCRATCH, "PYTHONPATH": "/book", "OMP_NUM_THREADS": "1",
     "MPLCONFIGDIR": SCRATCH, "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8",
 }  # fmt: skip
-OUT_OF_TIME = "Out of time"
+OUT_OF_TIME, NO_ANSWER = "Out of time", "No answer in time"
 ENDED = "The process of the submission ended: out of memory, or it ended itself."
-WATCH = 0.25  # seconds between looks at a room's memory
+WATCH = 0.25  # seconds between looks at a sandbox's time and memory
+TRIAL = 120.0  # seconds by the clock for a first look whether bubblewrap works
+SET_UP = 600.0  # and until a sandbox has started and run the set-up cell, which no submission pays
+WORKER = "firsthand.coursework.worker"
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")
 
 
@@ -43,13 +50,15 @@ class Limits:
     """Of one submission.
 
     Attributes:
-        seconds: in all. memory, disk: bytes. processes: at once.
+        seconds: of processor time in all, from the first answer on. memory, disk: bytes. processes: at once.
+        patience: times `seconds` that its answers may take by the clock, against sleeping.
     """
 
     seconds: float = 60.0
     memory: int = 2_000_000_000
     disk: int = 50_000_000
     processes: int = 64
+    patience: float = 10.0
 
 
 class Stopped(BaseException):
@@ -61,16 +70,16 @@ class Stopped(BaseException):
 
 def sandbox_problem() -> str | None:
     """Why there is no sandbox here, or None."""
-    if not sys.platform.startswith("linux"):
+    if not LINUX:
         return "bubblewrap needs Linux"
     found = shutil.which("bwrap")
     if found is None:
         return "bubblewrap is not installed (Debian and Ubuntu: apt install bubblewrap)"
     try:
         trial = subprocess.run(
-            [*_room(Limits()), "/usr/bin/true"],
+            [*bubblewrap(Limits()), "/usr/bin/true"],
             capture_output=True,
-            timeout=20,
+            timeout=TRIAL,
             check=False,
             env={"PATH": os.environ.get("PATH", os.defpath)},
         )
@@ -92,13 +101,13 @@ def _python_places() -> list[str]:
     return sorted(place for place in found if not place.startswith(("/usr", "/lib")) and Path(place).is_dir())
 
 
-def _room(limits: Limits) -> list[str]:
-    """The command that makes the room; what runs in it follows."""
+def bubblewrap(limits: Limits) -> list[str]:
+    """The command that makes the sandbox; what runs in it follows."""
     command = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     inner: list[str] = []
     if os.geteuid() == 0:
-        # Root is exempt from the limit on processes: in the room it becomes somebody whom nobody else is, and an inner
-        # room forbids further namespaces, in which somebody could mount a disk of any size.
+        # Root is exempt from the limit on processes: in the sandbox it becomes somebody whom nobody else is, and an
+        # inner one forbids further namespaces, in which somebody could mount a disk of any size.
         user = str(FIRST_USER + secrets.randbelow(USERS))
         command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--dir", "/tmp"]  # noqa: S108
         inner = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs"]
@@ -128,16 +137,17 @@ def container_tool() -> str:
     """
     tool = shutil.which("docker") or shutil.which("podman")
     if tool is None:
-        raise UserError("Neither docker nor podman is installed; a room from an image needs one of them.")
+        raise UserError("Neither docker nor podman is installed; a sandbox from an image needs one of them.")
     return tool
 
 
-def container_room(limits: Limits, image: str, name: str) -> list[str]:
+def container(limits: Limits, image: str, name: str) -> list[str]:
     """The same as a container, from an image that has this book's environment (page *For instructors*)."""
     command = [
         container_tool(),
         "run",
         "--rm",
+        "--init",  # else the worker is process 1, which the signal at the end of its time does not end
         "--interactive",
         f"--name={name}",
         "--network=none",
@@ -152,33 +162,10 @@ def container_room(limits: Limits, image: str, name: str) -> list[str]:
     return [*command, image, "python"]
 
 
-def _tree(root: int) -> list[int]:
-    """A process and all that descend from it."""
-    parents: dict[int, list[int]] = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError, IndexError, ValueError):
-                stat = Path(entry.path, "stat").read_text(encoding="utf-8", errors="replace")
-                parents.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
-    found = [root]
-    for process in found:
-        found += parents.get(process, [])
-    return found
-
-
-def memory_of(root: int) -> int:
-    """Bytes that a process and all its descendants hold, shared pages counted once; 0 where that cannot be told."""
-    total = 0
-    for process in _tree(root) if sys.platform.startswith("linux") else []:
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            for line in Path(f"/proc/{process}/smaps_rollup").read_text(encoding="utf-8").splitlines():
-                if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
-                    total += 1024 * int(line.split()[1])
-    return total
-
-
-class Room:
+class Sandbox:
     """A submission's process, talked to by messages. Use it in a `with` statement: it is killed at the end.
+
+    What it does before `allow` is set-up and costs nothing.
 
     Args:
         limits: of the submission.
@@ -188,20 +175,8 @@ class Room:
 
     def __init__(self, limits: Limits | None = None, *, unsafe: bool = False, image: str | None = None) -> None:
         self.limits = limits or Limits()
-        self.began = time.monotonic()
-        self.deadline = self.began + self.limits.seconds
-        numbers = self.limits.memory, self.limits.processes, self.limits.disk, math.ceil(self.limits.seconds) + 1
-        worker = ["-m", "firsthand.coursework.worker", *map(str, numbers)]
-        environment: dict[str, str] | None = {
-            "PATH": os.environ.get("PATH", os.defpath)
-        }  # /proc/1 shows it to the room
         self.container = None if image is None else f"firsthand-{secrets.token_hex(8)}"
-        if image is not None and self.container is not None:
-            command, environment = [*container_room(self.limits, image, self.container), *worker], None
-        elif unsafe:
-            command, environment = [sys.executable, *worker], None
-        else:
-            command = [*_room(self.limits), sys.executable, *worker]
+        command, environment = self._command(unsafe, image)
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
             env=environment,
@@ -209,33 +184,92 @@ class Room:
         self.buffer = b""
         self.why: str | None = None  # it was killed
         self.closed = threading.Event()
+        self._meter = Meter(self.process.pid)
+        self._free = 0.0  # seconds of the meter that were set-up
+        self._seconds: float | None = None  # of processor time that are allowed; None: during set-up
+        self._waited = 0.0  # seconds by the clock that answers have taken
+        self._asked: float | None = time.monotonic()  # when an answer was asked for that has not come
         threading.Thread(target=self._watch, daemon=True).start()
 
+    def _command(self, unsafe: bool, image: str | None) -> tuple[list[str], dict[str, str] | None]:
+        """What is run, and its environment; nothing is imported from where a process starts."""
+        numbers = [str(number) for number in (self.limits.memory, self.limits.processes, self.limits.disk)]
+        worker = ["-P", "-m", WORKER, *numbers]
+        if image is not None and self.container is not None:
+            return [*container(self.limits, image, self.container), *worker], None
+        if unsafe:
+            return module_command(WORKER, *numbers), module_environment()
+        environment = {"PATH": os.environ.get("PATH", os.defpath)}  # /proc/1 shows it to the sandbox
+        return [*bubblewrap(self.limits), sys.executable, *worker], environment
+
+    # ----------------------------------------------------------------------------------------------- its time
+
+    def allow(self, seconds: float) -> None:
+        """From now on so many seconds of processor time, and `patience` times as many by the clock; before was free.
+
+        Raises:
+            Stopped: the process is gone.
+        """
+        self.ask({"do": "limit", "seconds": math.ceil(seconds)})
+        self._waited, self._free, self._seconds = 0.0, self._meter.look(), seconds
+
     @property
-    def seconds(self) -> float:
-        """How long it has existed."""
-        return time.monotonic() - self.began
+    def used(self) -> float:
+        """Seconds of its allowance that are gone: of processor time, or by the clock where it slept for long."""
+        if self._seconds is None:
+            return 0.0
+        return max(self._meter.look() - self._free, self._waiting() / self.limits.patience)
+
+    def _waiting(self) -> float:
+        """Seconds by the clock that its answers have taken."""
+        asked = self._asked
+        return self._waited + (0.0 if asked is None else time.monotonic() - asked)
+
+    def _left(self) -> float:
+        """Seconds by the clock that an answer may still take."""
+        return (SET_UP if self._seconds is None else self._seconds * self.limits.patience) - self._waiting()
+
+    def _late(self) -> str:
+        if self._seconds is None:
+            return f"{NO_ANSWER}: the set-up took more than {SET_UP:g} seconds."
+        return f"{NO_ANSWER}: more than {self.limits.seconds * self.limits.patience:g} seconds by the clock."
+
+    def _reason(self) -> str | None:
+        """Why it must end now, or None."""
+        if self._left() <= 0:
+            return self._late()
+        if self._seconds is not None and self._meter.look() - self._free > self._seconds:
+            return f"{OUT_OF_TIME}: more than {self.limits.seconds:g} seconds of processor time."
+        if memory_of(self.process.pid) > self.limits.memory:
+            return f"Out of memory: its processes together hold more than {self.limits.memory:,} bytes."
+        return None
 
     def _watch(self) -> None:
-        """Kill the room when its time is over or its processes together hold too much; writing to it then fails."""
+        """Kill it when its time is over or its processes together hold too much; writing to it then fails."""
         while not self.closed.wait(WATCH):
-            if time.monotonic() > self.deadline:
-                self.why = f"{OUT_OF_TIME}: more than {self.limits.seconds:g} seconds."
-            elif memory_of(self.process.pid) > self.limits.memory:
-                self.why = f"Out of memory: its processes together hold more than {self.limits.memory:,} bytes."
+            self.why = self._reason()
             if self.why is not None:
                 self._kill()
                 return
 
+    # ------------------------------------------------------------------------------------------------ its end
+
     def _kill(self) -> None:
         if self.container is not None:  # killing the client leaves the container alive
             subprocess.run([container_tool(), "kill", self.container], capture_output=True, check=False)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # with bubblewrap's own process all others in the room go
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter on macOS, of one that has ended
+            os.killpg(self.process.pid, signal.SIGKILL)  # with bubblewrap's own process all others in it go
 
-    def __enter__(self) -> Room:
+    def _ended(self) -> str:
+        """Why its process is gone: the watch knows, or how it ended tells that the system's limit on time did it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self.process.wait(10) in (-signal.SIGXCPU, 128 + signal.SIGXCPU) and self.why is None:
+                return f"{OUT_OF_TIME}: more than {self.limits.seconds:g} seconds of processor time."
+        return self.why or ENDED
+
+    def __enter__(self) -> Sandbox:
         try:
-            self._read()  # it is ready
+            self._answer()  # it is ready
         except BaseException:
             self.__exit__()
             raise
@@ -248,7 +282,9 @@ class Room:
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
-        self.process.wait(10)
+        self.process.wait()
+
+    # ------------------------------------------------------------------------------------------------ messages
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """Send a message and wait for its answer.
@@ -256,25 +292,28 @@ class Room:
         Raises:
             Stopped: out of time, or the process is gone, or it answers with nonsense.
         """
+        self._asked = time.monotonic()
         try:
             write(self.process.stdin, message)
         except (BrokenPipeError, OSError):
-            raise Stopped(self.why or ENDED) from None
-        return self._read()
+            raise Stopped(self._ended()) from None
+        return self._answer()
 
-    def _read(self) -> dict[str, Any]:
+    def _answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         handle = self.process.stdout.fileno()
         while b"\n" not in self.buffer:
-            left = self.deadline - time.monotonic()
+            left = self._left()
             if left <= 0 or not select.select([handle], [], [], left)[0]:
-                raise Stopped(self.why or f"{OUT_OF_TIME}: more than {self.limits.seconds:g} seconds.")
+                raise Stopped(self.why or self._late())
             part = os.read(handle, 1 << 20)
             if not part:
-                raise Stopped(self.why or ENDED)
+                raise Stopped(self._ended())
             self.buffer += part
             if len(self.buffer) > REPLY:
                 raise Stopped("The submission answered with too much.")
+        waited, self._asked = self._waiting(), None  # in this order, for the watch looks at both
+        self._waited = waited
         line, _, self.buffer = self.buffer.partition(b"\n")
         try:
             return parse(line)
@@ -283,12 +322,12 @@ class Room:
 
 
 class RemoteFunction:
-    """A submission's function: called here, run in its room. A judge can use it like any function."""
+    """A submission's function: called here, run in its sandbox. A hidden test can use it like any function."""
 
     remote = True  # models go there as recipes, see `wire.made_for`
 
-    def __init__(self, room: Room, variable: str) -> None:
-        self.room, self.variable = room, variable
+    def __init__(self, sandbox: Sandbox, variable: str) -> None:
+        self.sandbox, self.variable = sandbox, variable
 
     def __call__(self, *args: Any) -> Any:
         """Call it.
@@ -303,7 +342,7 @@ class RemoteFunction:
         return self._answer({"do": "gradient", "args": pack(args), "wrt": wrt})
 
     def _answer(self, message: dict[str, Any]) -> Any:
-        reply = self.room.ask({**message, "variable": self.variable})
+        reply = self.sandbox.ask({**message, "variable": self.variable})
         if "error" in reply:
             raise RuntimeError(str(reply["error"])[:400])
         return unpack(reply.get("value"))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 LARGEST = 64_000_000  # bytes of a message to a submission
-REPLY = 4_000_000  # bytes of one from it: hidden tests compute with what comes back, outside the room
+REPLY = 4_000_000  # bytes of one from it: hidden tests compute with what comes back, outside the sandbox
 KINDS = "biufc"  # of numpy's dtypes: bool, integers, floats, complex
 DEPTH = 12
 

@@ -6,8 +6,8 @@ It knows no test and no mark: it loads cells, tells what an answer is, and calls
 
 from __future__ import annotations
 
+import math
 import os
-import re
 import sys
 from code import InteractiveInterpreter
 from types import SimpleNamespace
@@ -17,19 +17,32 @@ from firsthand.coursework.wire import Made, WireError, pack, parse, slope, unpac
 
 LONGEST = 400  # characters of an error that are reported
 FILES = 128  # open at once
-MAGIC = re.compile(r"^([ \t]*)(?:%%?[A-Za-z]|!).*$", re.M)  # what Jupyter takes and Python does not
+RUN_BY = ("time", "prun", "capture")  # magics that run code in the notebook's own names
 
 
-def limit(memory: int, processes: int, disk: int, seconds: int) -> None:
-    """Limits for this process and each that it starts; `sandbox` watches the memory of all together."""
+def limit(memory: int, processes: int, disk: int) -> None:
+    """Limits for this process and each that it starts; `sandbox` watches time and memory of all together."""
     import resource  # not on Windows
 
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (disk, disk))  # also of memory that is used as a file
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def limit_seconds(seconds: int) -> None:
+    """Let this process, and each that it starts, compute for so many seconds more; then a signal ends it.
+
+    A later call may allow no more than twice as much as the first, since the submission has run by then.
+    """
+    import resource
+
+    usage, hard = resource.getrusage(resource.RUSAGE_SELF), resource.getrlimit(resource.RLIMIT_CPU)[1]
+    soft = math.ceil(usage.ru_utime + usage.ru_stime) + seconds
+    most = soft + seconds + 1
+    hard = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    resource.setrlimit(resource.RLIMIT_CPU, (min(soft, hard), hard))
 
 
 def _short(error: BaseException) -> str:
@@ -79,16 +92,60 @@ class Cells(InteractiveInterpreter):
         """
         self.error = None
         self.runcode(compile(source, name, "exec"))
-        if self.error is not None:
-            raise self.error
+        error, self.error = self.error, None  # cells run cells, and may catch what those raise
+        if error is not None:
+            raise error
 
 
-def _without_magics(source: str) -> str:
-    """A cell without Jupyter's magics, if it is no Python with them."""
+class Nothing:
+    """Stands for any part of a notebook's machinery: every attribute and every result is itself."""
+
+    def __getattr__(self, name: str) -> Nothing:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *_: Any, **__: Any) -> Nothing:
+        return self
+
+
+class Shell(Nothing):
+    """What `get_ipython` returns to a submission: magics that run code do, the others do nothing."""
+
+    def __init__(self, cells: Cells) -> None:
+        self.user_ns, self._cells = cells.names, cells
+
+    def run_line_magic(self, name: str, line: str, *_: Any, **__: Any) -> Any:
+        """Of a line as `%time x = f()`; the value of an expression is passed on."""
+        if name not in RUN_BY:
+            return None
+        try:
+            return eval(line, self.user_ns)  # noqa: S307
+        except SyntaxError:
+            self._cells.run(line, "line")
+            return None
+
+    def run_cell_magic(self, name: str, _: str, cell: str) -> None:
+        """Of a whole cell."""
+        if name in RUN_BY:
+            self._cells.run(as_python(cell), "cell")
+
+    def system(self, *_: Any) -> None:
+        """Of a line that begins with !, for another program."""
+
+    def getoutput(self, *_: Any, **__: Any) -> list[str]:
+        """What such a program says."""
+        return []
+
+
+def as_python(source: str) -> str:
+    """A cell as Jupyter makes Python of it, where it is none: its magics, help and shell lines become calls."""
     try:
         compile(source, "cell", "exec")
     except SyntaxError:
-        return MAGIC.sub(r"\1pass", source)
+        from IPython.core.inputtransformer2 import TransformerManager
+
+        return str(TransformerManager().transform_cell(source))
     return source
 
 
@@ -98,12 +155,16 @@ class Submission:
     def __init__(self) -> None:
         self.cells = Cells()
         self.names = self.cells.names
+        self.shell = Shell(self.cells)
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Do what a message asks: "run" a cell, "look" at a name, "call" a function, or take its "gradient"."""
+        """Do what a message asks: "limit" time, "run" a cell, "look" at a name, "call" a function, its "gradient"."""
         match message.get("do"):
             case "run":
                 return self._run(str(message["source"]), str(message["name"]))
+            case "limit":
+                limit_seconds(int(message["seconds"]))
+                return {"done": True}
             case "look":
                 return _describe(self.names.get(str(message["variable"]), Ellipsis))
             case "call":
@@ -114,9 +175,14 @@ class Submission:
         return {"error": "Unknown message."}
 
     def _run(self, source: str, name: str) -> dict[str, Any]:
-        """Run a cell as a notebook would, without its magics; afterwards `check` and `display` do nothing."""
+        """Run a cell as a notebook would, magics too; afterwards `check` and `display` do nothing."""
+        self.names["get_ipython"] = lambda: self.shell
+        if "get_ipython" in source and "IPython" in source:  # it may be imported by name
+            import IPython
+
+            IPython.get_ipython = self.names["get_ipython"]
         try:
-            self.cells.run(_without_magics(source), name)
+            self.cells.run(as_python(source), name)
         except BaseException as error:  # also SystemExit and KeyboardInterrupt
             return {"error": _short(error)}
         self.names["check"] = lambda *_: SimpleNamespace(passed=True, message="", hint="")
@@ -134,12 +200,12 @@ class Submission:
 
 def main() -> None:
     """Serve until the input ends."""
-    memory, processes, disk, seconds = (int(argument) for argument in sys.argv[1:5])
+    memory, processes, disk = (int(argument) for argument in sys.argv[1:4])
     answers = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
         os.dup2(nowhere, number)
-    limit(memory, processes, disk, seconds)
+    limit(memory, processes, disk)
     submission = Submission()
     questions = os.fdopen(os.dup(0), "rb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # input() of a submission gets nothing

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from firsthand.children import module_command, module_environment
 from firsthand.errors import UserError
 
 SECONDS = 120  # that reading may take
@@ -26,12 +27,14 @@ def read_mat(file: Path, name: str, *, squeeze: bool = False) -> Any:
         file: to read. name: of the variable. squeeze: drop axes of length one.
 
     Raises:
-        UserError: the file is damaged, or has no such variable.
+        UserError: the file is damaged, has no such variable, or takes too long.
     """
-    command = [sys.executable, "-m", "firsthand.data.readers.mat", str(file.resolve()), name, str(int(squeeze))]
+    command = module_command("firsthand.data.readers.mat", str(file.resolve()), name, str(int(squeeze)))
     try:
-        found = subprocess.run(command, capture_output=True, timeout=SECONDS, check=True)
-        return json.loads(found.stdout)
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=True, env=module_environment())
+        return json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{file.name} was not read within {SECONDS} seconds.") from None
     except (subprocess.SubprocessError, ValueError, RecursionError):
         raise UserError(f"{file.name} is damaged or does not hold {name}.") from None
 
