@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -88,10 +87,8 @@ def test_light_commands_import_nothing_heavy(argv):
         f"try:\n    main({argv!r})\nexcept SystemExit:\n    pass\n"
         "print('HEAVY', sorted({'torch', 'numpy', 'scipy', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     )
-    begin = time.perf_counter()
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip().endswith("HEAVY []")
-    assert time.perf_counter() - begin < 5  # a coarse guard; the imports above are the real test
 
 
 def test_a_notebook_run_refuses_data(tmp_path, capsys):
