@@ -162,9 +162,9 @@ def _start(tmp_path: Path, folder: Path) -> tuple[str, subprocess.Popen]:
         stderr=subprocess.DEVNULL,
     )
     home = f"http://127.0.0.1:{port}"
-    for _ in range(240):
+    while server.poll() is None:
         try:
-            urllib.request.urlopen(f"{home}/api", timeout=1)  # noqa: S310
+            urllib.request.urlopen(f"{home}/api", timeout=60)  # noqa: S310
             break
         except OSError:
             time.sleep(0.25)
@@ -180,7 +180,7 @@ def open_lab(browser, home: str, name: str):
     dialog = page.locator("dialog.jp-Dialog")
     page.add_locator_handler(dialog, lambda: dialog.locator("button.jp-mod-accept").click())
     page.goto(f"{home}/lab/tree/{name}")
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=240_000)
     return page, outside
 
 
@@ -193,7 +193,7 @@ def run_all(page) -> None:
         page.locator("li.lm-MenuBar-item:has-text('Run')").first.click()
         page.locator("li[data-command='runmenu:run-all']").click()
         try:
-            page.wait_for_function(f"{PROMPTS}.some(p => /\\[[*\\d]/.test(p))", timeout=10_000)
+            page.wait_for_function(f"{PROMPTS}.some(p => /\\[[*\\d]/.test(p))", timeout=30_000)
             break
         except TimeoutError:
             continue

@@ -32,7 +32,7 @@ def test_an_expert_paints_submits_and_sees_a_change(browser, jupyterlab, tmp_pat
     page, outside = open_lab(browser, *jupyterlab(notebook, "desk.ipynb"))
     run_all(page)
     desk = page.locator(".fh-desk")
-    desk.wait_for(timeout=60_000)
+    desk.wait_for(timeout=240_000)
     page.locator("input[type=radio][data-kind=EX]").check()
     paper = page.locator("canvas.fh-paint")
     box = paper.bounding_box()
@@ -45,7 +45,7 @@ def test_an_expert_paints_submits_and_sees_a_change(browser, jupyterlab, tmp_pat
     page.get_by_label("Your grade").select_option("4")
     page.get_by_role("button", name="Submit and update").click()
     page.wait_for_function(
-        "() => document.querySelector('.fh-desk .fh-say').textContent.includes('Learned from 1')", timeout=120_000
+        "() => document.querySelector('.fh-desk .fh-say').textContent.includes('Learned from 1')", timeout=240_000
     )
     assert desk.locator(".fh-bar").all_inner_texts() != before  # grades and shares are other ones
     page.get_by_role("button", name="Show before").click()

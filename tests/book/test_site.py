@@ -81,7 +81,7 @@ def test_the_play_button_plays_and_pauses(watched):
     figure = page.locator("figure.fh-explore").first
     state = figure.get_attribute("data-state")
     figure.locator("button").first.click()
-    page.wait_for_function("([e, s]) => e.dataset.state !== s", arg=[figure.element_handle(), state], timeout=5000)
+    page.wait_for_function("([e, s]) => e.dataset.state !== s", arg=[figure.element_handle(), state], timeout=120_000)
     figure.locator("button").first.click()
     assert "play" in figure.locator("button").first.inner_text()
 
@@ -107,7 +107,7 @@ def test_figures_move_from_disk_too(browser, path):
 @pytest.mark.parametrize("path", NOTEBOOKS)
 def test_mathematics_is_typeset(watched, path):
     page, _ = watched(path)
-    page.wait_for_selector("mjx-container svg", timeout=10_000)
+    page.wait_for_selector("mjx-container svg", timeout=120_000)
     left = page.evaluate("document.querySelector('.bd-article').innerText")
     assert "\\frac" not in left
     assert "\\mathrm" not in left
@@ -119,7 +119,7 @@ def test_mathematics_is_typeset(watched, path):
 def test_search_finds_a_word(watched):
     page, watch = watched("search.html?q=hyperball")
     page.goto(page.url.replace("hyperball", "silhouette"), wait_until="networkidle")
-    page.wait_for_selector("#search-results li a", timeout=10_000)
+    page.wait_for_selector("#search-results li a", timeout=120_000)
     assert "HCVI" in page.locator("#search-results").inner_text()
     watch.check()
 

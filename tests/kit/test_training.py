@@ -26,7 +26,8 @@ from firsthand.kit.train.loop import (
     train,
 )  # fmt: skip
 
-#: Trains a small net with dropout and momentum in another process; slow enough to be killed in the middle.
+#: Trains a small net with dropout and momentum in another process, which may wait, once it has written a checkpoint,
+#: to be killed.
 SCRIPT = """
 import sys, time, torch
 from pathlib import Path
@@ -36,29 +37,30 @@ torch.manual_seed(0)
 model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.3), nn.Linear(8, 1))
 optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
 def loss(model, share):
-    time.sleep({pause})
+    while {waits} and Path(sys.argv[1]).is_file():
+        time.sleep(0.1)
     return model(torch.randn(8, 4, generator=share.generator())).square().mean()
 print("started", flush=True)
 train(model, optimizer, loss, steps=60, lr=Cosine(0.1, 60, 5), seed=3, checkpoint=Path(sys.argv[1]), every=5)
 """
 
 
-def _launch(file, pause):
+def _launch(file, waits=False):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT.format(pause=pause), str(file)], env=environment)
+    return subprocess.Popen([sys.executable, "-c", SCRIPT.format(waits=waits), str(file)], env=environment)
 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
-    assert _launch(whole, 0).wait(1200) == 0
-    process = _launch(cut, 0.05)
+    assert _launch(whole).wait() == 0
+    process = _launch(cut, waits=True)
     while not cut.is_file() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert 0 < len(load_tensors(cut)[1]["losses"]) < 60
-    assert _launch(cut, 0).wait(1200) == 0
+    assert _launch(cut).wait() == 0
     first, second = load_tensors(whole), load_tensors(cut)
     assert first[1] == second[1]
     assert first[0].keys() == second[0].keys()
