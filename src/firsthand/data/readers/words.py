@@ -240,31 +240,41 @@ def load_words(
         else np.lib.format.open_memmap(store, mode="w+", dtype=np.uint8, shape=shape)
     )
     for path, text in pairs:
-        word, name = _capitals(text), path.name[:80]
-        if len(word) < shortest or set(word) - set(alphabet):
-            left_out.append(f"{name}: {text[:80]!r} is too short or has a letter outside the alphabet")
+        word = _capitals(text)
+        wrong = _unfit(word, text, alphabet, shortest, steps)
+        pixels = wrong or _scaled(path, channels, size)
+        if isinstance(pixels, str):
+            left_out.append(f"{path.name[:80]}: {pixels}")
             continue
-        if steps is not None and len(word) + sum(a == b for a, b in pairwise(word)) > steps:
-            left_out.append(f"{name}: {text[:80]!r} needs more than the {steps} columns that the network reads")
-            continue
-        try:
-            pixels = picture(path, "RGB" if channels == 3 else "L").resize((size[1], size[0]))
-        except UserError as error:
-            left_out.append(f"{name}: {str(error).rstrip('.')}")
-            continue
-        except Image.DecompressionBombError:
-            left_out.append(f"{name}: larger than a word can be")
-            continue
-        except UNREADABLE as error:
-            left_out.append(f"{name}: it {why_not(error)}")
-            continue
-        pixels_of[len(texts)] = np.asarray(pixels).reshape(*size, channels).transpose(2, 0, 1)
+        pixels_of[len(texts)] = pixels
         texts.append(word)
     if not texts:
         raise UserError(
             f"No picture could be read; the first reason: {left_out[0] if left_out else 'the list is empty'}."
         )
     return torch.from_numpy(pixels_of[: len(texts)]), texts, left_out
+
+
+def _unfit(word: str, text: str, alphabet: str, shortest: int, steps: int | None) -> str:
+    """Why a word cannot be used, if so."""
+    if len(word) < shortest or set(word) - set(alphabet):
+        return f"{text[:80]!r} is too short or has a letter outside the alphabet"
+    if steps is not None and len(word) + sum(a == b for a, b in pairwise(word)) > steps:
+        return f"{text[:80]!r} needs more than the {steps} columns that the network reads"
+    return ""
+
+
+def _scaled(path: Path, channels: int, size: tuple[int, int]) -> np.ndarray | str:
+    """A file's pixels uint8 (channels, height, width), or why it cannot be read."""
+    try:
+        whole = picture(path, "RGB" if channels == 3 else "L")
+    except UserError as error:
+        return str(error).rstrip(".")
+    except Image.DecompressionBombError:
+        return "larger than a word can be"
+    except UNREADABLE as error:
+        return f"it {why_not(error)}"
+    return np.asarray(whole.resize((size[1], size[0]))).reshape(*size, channels).transpose(2, 0, 1)
 
 
 def encode(texts: Sequence[str], alphabet: str = DIGITS) -> Tensor:
