@@ -49,12 +49,6 @@ class Pictures:
         self.folder = ImageFiles(Path(config.data))
         self.num_classes, self.count = len(self.folder.classes), len(self.folder)
 
-    def check(self, config: Config, seed: int) -> None:
-        """Open the images of a run, so that one that cannot be read is named before the attacks."""
-        for size in config.batches if self.folder is not None else ():
-            for number in range(config.repeats):
-                self.batch(size, 1000 * seed + number)
-
     def batch(self, size: int, seed: int) -> tuple[Tensor, Tensor]:
         """(B, 3, s, s) in [0, 1], not standardised, and classes (B,)."""
         if size > self.count:
