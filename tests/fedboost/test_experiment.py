@@ -17,13 +17,10 @@ from firsthand.fedboost.lab import pipeline, runs
 from firsthand.fedboost.lab import search as tuning
 from firsthand.fedboost.lab.measures import (
     digit_case,
-    mixing_sum,
     other_of_two,
-    parameters,
     predictions_changed,
     stages,
     unmixed_models,
-    unmixing_error,
 )  # fmt: skip
 from firsthand.fedboost.lab.pipeline import PRESETS, run, with_data
 from firsthand.fedboost.page import figures
@@ -132,13 +129,10 @@ def test_the_rival_is_run_as_tuned():
     assert stored["seed"] == tuning.SEED
 
 
-def test_measures_of_exact_rows():
+def test_measures_on_one_seed():
     assert predictions_changed(1) == (0.0, None)
-    assert unmixing_error(1)[0] < 1e-10
     assert unmixed_models(1)[0] < 1e-3
     assert other_of_two(1)[0] < 1e-3
-    assert (round(mixing_sum(20, 0)[0], 9), round(mixing_sum(21, 0)[0], 9)) == (1.09, 0.9)
-    assert parameters("keras", 0)[0] == 8_721_317
     assert set(stages(256, 5, 0)) == {"encrypt", "add", "decrypt"}
     assert digit_case("iid", "fedavg", 1, slices=5).slices == 5
 

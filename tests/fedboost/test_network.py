@@ -8,15 +8,9 @@ import torch
 from firsthand.fedboost import CRNN, CompactCRNN, ctc_loss, greedy_decode, word_accuracy, words_right
 
 
-def _count(model) -> int:
-    return sum(p.numel() for p in model.parameters())
-
-
-def test_sizes():
+def test_running_statistics():
     with torch.device("meta"):
-        full, compact = CRNN(), CompactCRNN()
-    assert _count(full) == 8_725_413
-    assert _count(compact) == 94_395
+        full = CRNN()
     assert sum(b.numel() for n, b in full.named_buffers() if "running" in n) == 2_560
 
 

