@@ -2,8 +2,8 @@
 
 On Linux it is bubblewrap's: own namespaces for users, processes, network and files, a small memory disk to write on,
 and limits on memory, processes and processor time. Where it is missing nothing is run, unless the caller says that it
-may be. Processor time is what a submission's processes compute, so other work beside them costs it nothing; the clock
-ends one that sleeps.
+may be. Processor time is what a submission's processes compute, so other work beside them costs it nothing; and the
+clock, which ends one that sleeps, stands while they wait for a processor.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ ENVIRONMENT = {
 }  # fmt: skip
 OUT_OF_TIME, NO_ANSWER = "Out of time", "No answer in time"
 ENDED = "The process of the submission ended: out of memory, or it ended itself."
-WATCH = 0.25  # seconds between looks at a sandbox's time and memory
+WATCH, MOST = 0.25, 1.0  # seconds between looks at a sandbox's time and memory, and that one look counts for at most
 TRIAL = 120.0  # seconds by the clock for a first look whether bubblewrap works
-SET_UP = 600.0  # and until a sandbox has started and run the set-up cell, which no submission pays
+SET_UP = 600.0  # and that it may sleep until it has run the set-up cell, which no submission pays
 WORKER = "firsthand.coursework.worker"
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives", "/etc/fonts")
 
@@ -51,7 +51,7 @@ class Limits:
 
     Attributes:
         seconds: of processor time in all, from the first answer on. memory, disk: bytes. processes: at once.
-        patience: times `seconds` that its answers may take by the clock, against sleeping.
+        patience: times `seconds` that it may sleep over its answers, by the clock.
     """
 
     seconds: float = 60.0
@@ -187,8 +187,8 @@ class Sandbox:
         self._meter = Meter(self.process.pid)
         self._free = 0.0  # seconds of the meter that were set-up
         self._seconds: float | None = None  # of processor time that are allowed; None: during set-up
-        self._waited = 0.0  # seconds by the clock that answers have taken
-        self._asked: float | None = time.monotonic()  # when an answer was asked for that has not come
+        self._slept = 0.0  # seconds by the clock that it was asked for an answer and did not work on it
+        self._asked = True  # for an answer that has not come
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _command(self, unsafe: bool, image: str | None) -> tuple[list[str], dict[str, str] | None]:
@@ -205,48 +205,43 @@ class Sandbox:
     # ----------------------------------------------------------------------------------------------- its time
 
     def allow(self, seconds: float) -> None:
-        """From now on so many seconds of processor time, and `patience` times as many by the clock; before was free.
+        """From now on so many seconds of processor time, and `patience` times as many of sleep; before was free.
 
         Raises:
             Stopped: the process is gone.
         """
         self.ask({"do": "limit", "seconds": math.ceil(seconds)})
-        self._waited, self._free, self._seconds = 0.0, self._meter.look(), seconds
+        self._slept, self._free, self._seconds = 0.0, self._meter.look(), seconds
 
     @property
     def used(self) -> float:
-        """Seconds of its allowance that are gone: of processor time, or by the clock where it slept for long."""
+        """Seconds of its allowance that are gone: of processor time, or of sleep where that is much more."""
         if self._seconds is None:
             return 0.0
-        return max(self._meter.look() - self._free, self._waiting() / self.limits.patience)
-
-    def _waiting(self) -> float:
-        """Seconds by the clock that its answers have taken."""
-        asked = self._asked
-        return self._waited + (0.0 if asked is None else time.monotonic() - asked)
-
-    def _left(self) -> float:
-        """Seconds by the clock that an answer may still take."""
-        return (SET_UP if self._seconds is None else self._seconds * self.limits.patience) - self._waiting()
-
-    def _late(self) -> str:
-        if self._seconds is None:
-            return f"{NO_ANSWER}: the set-up took more than {SET_UP:g} seconds."
-        return f"{NO_ANSWER}: more than {self.limits.seconds * self.limits.patience:g} seconds by the clock."
+        return max(self._meter.look() - self._free, self._slept / self.limits.patience)
 
     def _reason(self) -> str | None:
         """Why it must end now, or None."""
-        if self._left() <= 0:
-            return self._late()
-        if self._seconds is not None and self._meter.look() - self._free > self._seconds:
+        if self._seconds is None:
+            if self._slept >= SET_UP:
+                return f"{NO_ANSWER}: it slept for more than {SET_UP:g} seconds before it was set up."
+        elif self._meter.seconds - self._free > self._seconds:
             return f"{OUT_OF_TIME}: more than {self.limits.seconds:g} seconds of processor time."
-        if memory_of(self.process.pid) > self.limits.memory:
+        elif self._slept >= self._seconds * self.limits.patience:
+            return f"{NO_ANSWER}: it slept for more than {self.limits.seconds * self.limits.patience:g} seconds."
+        if memory_of(self._meter.family) > self.limits.memory:
             return f"Out of memory: its processes together hold more than {self.limits.memory:,} bytes."
         return None
 
     def _watch(self) -> None:
         """Kill it when its time is over or its processes together hold too much; writing to it then fails."""
+        before = time.monotonic()
         while not self.closed.wait(WATCH):
+            self._meter.look()
+            now = time.monotonic()
+            if self._asked and self._meter.asleep:
+                self._slept += min(now - before, MOST)  # the grader itself may not have been let to work
+            before = now
             self.why = self._reason()
             if self.why is not None:
                 self._kill()
@@ -292,7 +287,7 @@ class Sandbox:
         Raises:
             Stopped: out of time, or the process is gone, or it answers with nonsense.
         """
-        self._asked = time.monotonic()
+        self._asked = True
         try:
             write(self.process.stdin, message)
         except (BrokenPipeError, OSError):
@@ -303,17 +298,17 @@ class Sandbox:
         assert self.process.stdout is not None
         handle = self.process.stdout.fileno()
         while b"\n" not in self.buffer:
-            left = self._left()
-            if left <= 0 or not select.select([handle], [], [], left)[0]:
-                raise Stopped(self.why or self._late())
+            if not select.select([handle], [], [], WATCH)[0]:
+                if self.why is not None:
+                    raise Stopped(self.why)
+                continue
             part = os.read(handle, 1 << 20)
             if not part:
                 raise Stopped(self._ended())
             self.buffer += part
             if len(self.buffer) > REPLY:
                 raise Stopped("The submission answered with too much.")
-        waited, self._asked = self._waiting(), None  # in this order, for the watch looks at both
-        self._waited = waited
+        self._asked = False
         line, _, self.buffer = self.buffer.partition(b"\n")
         try:
             return parse(line)
