@@ -91,10 +91,10 @@ def probe(found: Found) -> Callable[..., list[float]]:
     """In place of `kit.training.train`."""
 
     def train(model: nn.Module, optimizer: Any, loss: Callable[..., Tensor], **_: Any) -> list[float]:
-        from firsthand.kit.train.loop import Share
+        from firsthand.kit.train.loop import MicroBatch
 
         model.train()
-        return [found.take(model, FEW, lambda: loss(model, Share(0, 0, 1, 0)))]
+        return [found.take(model, FEW, lambda: loss(model, MicroBatch(0, 0, 1, 0)))]
 
     return train
 

@@ -21,7 +21,7 @@ from firsthand.data.readers.imagenet import Mixed, validation_accuracy, validati
 from firsthand.data.readers.images import FolderBatches, ImageFiles, InMemory, fashion_mnist, photo
 from firsthand.errors import UserError
 from firsthand.kit.train.large import accumulation
-from firsthand.kit.train.loop import Cosine, Share, parameter_groups, save_tensors
+from firsthand.kit.train.loop import Cosine, MicroBatch, parameter_groups, save_tensors
 
 HERE = Path(__file__).parent
 
@@ -139,7 +139,7 @@ def test_photographs_are_cut_square():
 
 
 def test_batches_from_a_folder_do_not_depend_on_workers(tiny_imagenet):
-    shares = [Share(step, part, 2, 7) for step in range(5) for part in range(2)]
+    shares = [MicroBatch(step, part, 2, 7) for step in range(5) for part in range(2)]
     many = FolderBatches(tiny_imagenet / "train", _Noise(), batch=8, workers=2)
     none = FolderBatches(tiny_imagenet / "train", _Noise(), batch=8, workers=0)
     for share in shares:
@@ -167,7 +167,7 @@ def test_bad_folders_are_named(tiny_imagenet, tmp_path):
     broken.write_bytes(b"no picture")
     batches = FolderBatches(tiny_imagenet / "train", _Noise(), batch=16, workers=0)
     with pytest.raises(UserError, match=r"The image n01440764_0.JPEG cannot be read"):
-        batches(Share(0, 0, 1, 0))
+        batches(MicroBatch(0, 0, 1, 0))
 
 
 def test_a_damaged_image_is_one_sentence_from_a_worker_too(tiny_imagenet):
@@ -176,7 +176,7 @@ def test_a_damaged_image_is_one_sentence_from_a_worker_too(tiny_imagenet):
     for workers in (0, 2):
         batches = FolderBatches(tiny_imagenet / "train", _Noise(), batch=16, workers=workers)
         with pytest.raises(UserError) as raised:
-            batches(Share(0, 0, 1, 0))
+            batches(MicroBatch(0, 0, 1, 0))
         assert str(raised.value).startswith("The image n01443537_3.JPEG cannot be read: it is damaged (")
         assert "\n" not in str(raised.value)
 
@@ -259,7 +259,7 @@ def test_what_validation_cannot_use_is_said_before_training(tmp_path, monkeypatc
 
 def test_mixed_labels_are_distributions(tiny_imagenet):
     batches = FolderBatches(tiny_imagenet / "train", lambda p: torch.zeros(3, 8, 8), batch=8, workers=0)
-    _, labels = Mixed(batches, 0.8, 1.0, 2)(Share(0, 0, 1, 0))
+    _, labels = Mixed(batches, 0.8, 1.0, 2)(MicroBatch(0, 0, 1, 0))
     assert labels.shape == (8, 2)
     torch.testing.assert_close(labels.sum(1), torch.ones(8))
 
@@ -267,9 +267,9 @@ def test_mixed_labels_are_distributions(tiny_imagenet):
 def test_flipping_is_per_image_and_repeatable():
     images = torch.rand(16, 1, 4, 4)
     batches = InMemory(images, batch=16, flip=True)
-    first, second = batches(Share(3, 0, 1, 0))[0], batches(Share(3, 0, 1, 0))[0]
+    first, second = batches(MicroBatch(3, 0, 1, 0))[0], batches(MicroBatch(3, 0, 1, 0))[0]
     assert torch.equal(first, second)
-    halves = torch.cat([batches(Share(3, part, 2, 0))[0] for part in range(2)])
+    halves = torch.cat([batches(MicroBatch(3, part, 2, 0))[0] for part in range(2)])
     assert torch.equal(first, halves)
 
 

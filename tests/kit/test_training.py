@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from firsthand.errors import UserError
-from firsthand.kit.lab.cached import account, shared
+from firsthand.kit.lab.cached import account, cached
 from firsthand.kit.train.loop import (
     Cosine,
-    Share,
+    MicroBatch,
     accelerator_for,
     epoch_indices,
     load_tensors,
@@ -67,7 +67,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
     assert all(torch.equal(first[0][name], second[0][name]) for name in first[0])
 
 
-def _line(share: Share) -> torch.Tensor:
+def _line(share: MicroBatch) -> torch.Tensor:
     return share.take(torch.randn(12, 3, generator=share.generator()))
 
 
@@ -148,11 +148,11 @@ def test_every_epoch_holds_every_example_once():
 
 
 def test_shares_make_up_the_batch():
-    parts = [Share(7, part, 4, 0).take(torch.arange(12)) for part in range(4)]
+    parts = [MicroBatch(7, part, 4, 0).take(torch.arange(12)) for part in range(4)]
     assert torch.equal(torch.cat(parts), torch.arange(12))
     with pytest.raises(UserError, match="A batch of 12 does not divide into 5"):
-        Share(0, 0, 5, 0).take(torch.arange(12))
-    first, same, other = (Share(step, 0, 1, 0).generator().initial_seed() for step in (1, 1, 2))
+        MicroBatch(0, 0, 5, 0).take(torch.arange(12))
+    first, same, other = (MicroBatch(step, 0, 1, 0).generator().initial_seed() for step in (1, 1, 2))
     assert first == same != other
 
 
@@ -181,12 +181,12 @@ def test_tensors_are_written_whole(tmp_path):
 
 
 def test_shared_results_remember_what_they_cost():
-    @shared
+    @cached
     def inner(x):
         time.sleep(0.05)
         return x
 
-    @shared
+    @cached
     def outer(x):
         return inner(x) + 1
 

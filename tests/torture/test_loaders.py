@@ -35,7 +35,7 @@ from firsthand.data.readers.vedai import read_names, read_vedai
 from firsthand.data.readers.words import load_words, read_iiit5k, read_mjsynth
 from firsthand.drgnet.feedback import Correction, Journal
 from firsthand.errors import UserError
-from firsthand.kit.train.loop import Share, load_tensors, save_tensors
+from firsthand.kit.train.loop import MicroBatch, load_tensors, save_tensors
 from tests.torture.damage import harm
 from tests.writers.retinas import write_fgadr, write_idrid
 from tests.writers.vedai import write_vedai
@@ -117,7 +117,7 @@ def _folder_batch(folder: Path) -> object:
     def small(picture: Image.Image) -> torch.Tensor:
         return torch.from_numpy(np.array(picture.resize((8, 8))))
 
-    return FolderBatches(folder / "train", small, batch=2, workers=0)(Share(0, 0, 1, 0))
+    return FolderBatches(folder / "train", small, batch=2, workers=0)(MicroBatch(0, 0, 1, 0))
 
 
 def _vedai(folder: Path) -> None:

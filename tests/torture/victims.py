@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from firsthand.kit.files import write_atomically
 from firsthand.kit.lab import evidence, measuring
 from firsthand.kit.lab.claims import Claim
-from firsthand.kit.train.loop import Cosine, Share, train
+from firsthand.kit.train.loop import Cosine, MicroBatch, train
 
 STEPS, PAUSE = 80, 0.004  # seconds
 
@@ -23,7 +23,7 @@ def training(folder: Path, pause: float = PAUSE) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 256), nn.Dropout(0.3), nn.Linear(256, 1))
 
-    def loss(wrapped: nn.Module, share: Share) -> Tensor:
+    def loss(wrapped: nn.Module, share: MicroBatch) -> Tensor:
         time.sleep(pause)
         return wrapped(torch.randn(8, 64, generator=share.generator())).square().mean()
 

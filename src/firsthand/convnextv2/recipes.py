@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from firsthand.convnextv2.fcmae import FCMAE, random_mask
 from firsthand.convnextv2.model import ConvNeXtV2, Size, build
-from firsthand.kit.train.loop import Cosine, Share, parameter_groups, train
+from firsthand.kit.train.loop import Cosine, MicroBatch, parameter_groups, train
 
-Batches = Callable[[Share], tuple[Tensor, Any]]
+Batches = Callable[[MicroBatch], tuple[Tensor, Any]]
 
 
 def pretrain(
@@ -48,7 +48,7 @@ def pretrain(
     """
     optimizer = torch.optim.AdamW(parameter_groups(model, weight_decay=weight_decay), lr=lr, betas=betas)
 
-    def loss(wrapped: nn.Module, share: Share) -> Tensor:
+    def loss(wrapped: nn.Module, share: MicroBatch) -> Tensor:
         images = batches(share)[0].to(model.mask_token.device, non_blocking=True)
         tokens = (images.shape[-1] // model.patch) ** 2
         mask = share.take(random_mask(batch, tokens, model.mask_ratio, share.generator()))
@@ -145,7 +145,7 @@ def fine_tune(
     optimizer = torch.optim.AdamW(parameter_groups(model, weight_decay=weight_decay, scale=scale), lr=lr)
     device = next(model.parameters()).device
 
-    def loss(wrapped: nn.Module, share: Share) -> Tensor:
+    def loss(wrapped: nn.Module, share: MicroBatch) -> Tensor:
         images, labels = batches(share)
         logits = wrapped(images.to(device, non_blocking=True))
         return F.cross_entropy(logits.float(), labels.to(device), label_smoothing=smoothing)

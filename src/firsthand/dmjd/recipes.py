@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from firsthand.dmjd.encoders import Encoder, Size
 from firsthand.dmjd.model import DMJD, Classifier
-from firsthand.kit.train.loop import Cosine, Share, parameter_groups, train
+from firsthand.kit.train.loop import Cosine, MicroBatch, parameter_groups, train
 
-Batches = Callable[[Share], tuple[Tensor, Any]]
+Batches = Callable[[MicroBatch], tuple[Tensor, Any]]
 
 
 def scaled_lr(blr: float, images: int, *, corruption: float, prediction: float = 1.0) -> float:
@@ -66,7 +66,7 @@ def pretrain(
     """
     optimizer = torch.optim.AdamW(parameter_groups(model, weight_decay=weight_decay), lr=lr, betas=betas)
 
-    def loss(wrapped: nn.Module, share: Share) -> Tensor:
+    def loss(wrapped: nn.Module, share: MicroBatch) -> Tensor:
         images = batches(share)[0].to(model.decoder.mask_token.device, non_blocking=True)
         masks = model.draw_masks(batch, share.generator())  # for the whole batch, whoever computes which part
         ids = model.draw_order(masks, generator=share.generator(4))
@@ -124,7 +124,7 @@ def fine_tune(
     optimizer = torch.optim.AdamW(parameter_groups(model, weight_decay=weight_decay, scale=scale), lr=lr)
     device = model.head.weight.device
 
-    def loss(wrapped: nn.Module, share: Share) -> Tensor:
+    def loss(wrapped: nn.Module, share: MicroBatch) -> Tensor:
         images, labels = batches(share)
         logits = wrapped(images.to(device, non_blocking=True))
         return F.cross_entropy(logits.float(), labels.to(device), label_smoothing=smoothing)

@@ -18,7 +18,7 @@ from firsthand.drgnet.losses import gradient_penalty, information_of, segmentati
 from firsthand.drgnet.network import UNet
 from firsthand.drgnet.system import Retinas
 from firsthand.drgnet.training import Recipe, chances, cut_out
-from firsthand.kit.train.loop import Cosine, Share, epoch_indices, train
+from firsthand.kit.train.loop import Cosine, MicroBatch, epoch_indices, train
 
 PENALTY, CRITIC_STEPS, ADVERSARY_LR = 10.0, 5, 1e-3  # gamma; steps of the critic a step; the source has 1e-4
 SLOPE = 0.2
@@ -146,14 +146,14 @@ def adapt(
     target = Retinas(target.images, torch.zeros_like(target.masks), target.retina, torch.zeros_like(target.grades))
     uses_target = weights.seen or any((weights.wasserstein, weights.adversarial, weights.entropy))
 
-    def part(data: Retinas, seed: int, share: Share, purpose: int) -> tuple[Tensor, Tensor, Tensor]:
+    def part(data: Retinas, seed: int, share: MicroBatch, purpose: int) -> tuple[Tensor, Tensor, Tensor]:
         rows = share.take(epoch_indices(share.step, recipe.batch, len(data), seed))
         draws = share.take(chances(recipe.batch, share.generator(purpose)))
         device = next(net.parameters()).device
         images, masks, retina = cut_out(data, rows, recipe.crop, draws)
         return images.to(device), masks.to(device), retina.to(device)
 
-    def loss(wrapped: nn.Module, share: Share) -> Tensor:
+    def loss(wrapped: nn.Module, share: MicroBatch) -> Tensor:
         images, masks, retina = part(source, seed, share, 0)
         if not uses_target:
             return segmentation_loss(wrapped(images).float(), masks)
@@ -173,7 +173,7 @@ def adapt(
 Pair = tuple[Tensor, Tensor]
 
 
-def _terms(rivals: Rivals, weights: Adaptation, bottom: Pair, logits: Pair, retina: Pair, share: Share) -> Tensor:
+def _terms(rivals: Rivals, weights: Adaptation, bottom: Pair, logits: Pair, retina: Pair, share: MicroBatch) -> Tensor:
     """The terms of adaptation, source and target each; the rivals take their own steps first, on detached values."""
     total = logits[0].new_zeros(())
     if weights.wasserstein:

@@ -16,7 +16,7 @@ from firsthand.drgnet.losses import consistency_loss, erased, erasure_loss, grad
 from firsthand.drgnet.network import Grader, UNet
 from firsthand.drgnet.system import DRGNet, Retinas, unit
 from firsthand.kit.train.distributed import gathered
-from firsthand.kit.train.loop import Cosine, Share, epoch_indices, train
+from firsthand.kit.train.loop import Cosine, MicroBatch, epoch_indices, train
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def train_segmenter(
         options: of `kit.training.train`.
     """
 
-    def loss(wrapped: nn.Module, share: Share) -> Tensor:
+    def loss(wrapped: nn.Module, share: MicroBatch) -> Tensor:
         rows = share.turn(epoch_indices(share.step, recipe.batch, len(data), seed))
         draws = share.turn(chances(recipe.batch, share.generator()))
         images, masks, _ = cut_out(data, rows, recipe.crop, draws)
@@ -142,7 +142,7 @@ def train_grader(
         options: of `kit.training.train`.
     """
 
-    def loss(wrapped: nn.Module, share: Share) -> Tensor:
+    def loss(wrapped: nn.Module, share: MicroBatch) -> Tensor:
         rows = share.turn(epoch_indices(share.step, recipe.batch, len(data), seed))
         device = next(wrapped.parameters()).device
         images, seen = unit(data.images[rows]).to(device), lesions[rows].float().to(device)
@@ -201,7 +201,7 @@ def train_together(
     those of the crops on which the segmenter learned.
     """
 
-    def loss(wrapped: nn.Module, share: Share) -> Tensor:
+    def loss(wrapped: nn.Module, share: MicroBatch) -> Tensor:
         system.segmenter.eval()
         rows = share.turn(epoch_indices(share.step, recipe.batch, len(data), seed))
         device = next(wrapped.parameters()).device

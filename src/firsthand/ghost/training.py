@@ -19,7 +19,7 @@ from firsthand.ghost.evaluation import average_precisions
 from firsthand.ghost.loss import detection_loss
 from firsthand.ghost.teaching import OneToOneTeacher
 from firsthand.kit.train.distributed import gathered
-from firsthand.kit.train.loop import Cosine, Share, epoch_indices, parameter_groups, train
+from firsthand.kit.train.loop import Cosine, MicroBatch, epoch_indices, parameter_groups, train
 
 Truth = dict[str, Tensor]
 BATCH = 16
@@ -180,7 +180,7 @@ def train_detector(
     if teacher is not None:
         teacher.eval().requires_grad_(False)
 
-    def loss(wrapped: nn.Module, share: Share) -> Tensor:
+    def loss(wrapped: nn.Module, share: MicroBatch) -> Tensor:
         rows = epoch_indices(share.step, recipe.batch, len(data.images), seed)
         device = next(wrapped.parameters()).device
         pictures, truths = augmented(data.images[rows], [data.truths[r] for r in rows], share.generator())

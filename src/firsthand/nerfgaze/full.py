@@ -19,7 +19,7 @@ from firsthand.data.drawn.directions import gaze_rotation, vector_to_pitchyaw
 from firsthand.data.drawn.heads import EYE_Y, EYE_Z, rays
 from firsthand.data.readers.gaze_sets import Gazes, read_xgaze, xgaze_files
 from firsthand.errors import UserError
-from firsthand.kit.train.loop import Share, epoch_indices
+from firsthand.kit.train.loop import MicroBatch, epoch_indices
 from firsthand.kit.train.loop import train as train_loop
 from firsthand.nerfgaze.fields import FaceField, Field, Renderer
 from firsthand.nerfgaze.model import REACH, UNIT
@@ -170,7 +170,7 @@ def train_full(
         )  # fmt: skip
     optimizer = torch.optim.Adam(model.parameters(), recipe.lr)
 
-    def loss(wrapped: nn.Module, share: Share) -> Tensor:
+    def loss(wrapped: nn.Module, share: MicroBatch) -> Tensor:
         rows = share.take(epoch_indices(share.step, recipe.batch, len(images), seed))
         device = next(wrapped.parameters()).device
         rows_there = torch.as_tensor(np.asarray(rows), device=device)

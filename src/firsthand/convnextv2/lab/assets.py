@@ -21,9 +21,9 @@ from firsthand.convnextv2.lab.runs import BATCH, DECODER, SIZE, VARIANTS, WARMUP
 from firsthand.convnextv2.model import ConvNeXtV2
 from firsthand.convnextv2.recipes import pretrain
 from firsthand.data.readers.images import InMemory, photo
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.provenance import processor
-from firsthand.kit.train.loop import Share, load_tensors, save_tensors
+from firsthand.kit.train.loop import MicroBatch, load_tensors, save_tensors
 from firsthand.kit.train.weights import ship, shipped
 
 SEED = 0
@@ -115,7 +115,7 @@ class Crops:
     def __init__(self) -> None:
         self.pictures = [photo(name, side)[0] for name in LEARNT for side in (128, 192, 256)]
 
-    def __call__(self, share: Share) -> tuple[Tensor, None]:
+    def __call__(self, share: MicroBatch) -> tuple[Tensor, None]:
         draw = torch.rand(PHOTO_BATCH, 4, generator=share.generator(2))
         return torch.stack([self._crop(*row) for row in share.take(draw).tolist()]), None
 
@@ -130,7 +130,7 @@ class Crops:
 # ---------------------------------------------------------------------------------------------- reading
 
 
-@shared
+@cached
 def shipped_encoder(variant: str) -> ConvNeXtV2:
     """The encoder of a shipped variant, in evaluation mode."""
     model = new_model(Run(variant), 0)
@@ -139,7 +139,7 @@ def shipped_encoder(variant: str) -> ConvNeXtV2:
     return model.encoder.eval()
 
 
-@shared
+@cached
 def shipped_autoencoder(name: str = "v2") -> FCMAE:
     """The whole shipped autoencoder: "v2" (clothes) or "photographs" (colour)."""
     if name == "photographs":
@@ -151,7 +151,7 @@ def shipped_autoencoder(name: str = "v2") -> FCMAE:
     return model.eval()
 
 
-@shared
+@cached
 def recorded(variant: str) -> dict[str, np.ndarray]:
     """{"steps" (S,), "diversity" (S, blocks), "map<block>" (S, H, W, C) uint8 with 128 = zero}."""
     tensors = shipped(file_of(variant))

@@ -32,7 +32,7 @@ from firsthand.convnextv2.lab.runs import (
 )  # fmt: skip
 from firsthand.convnextv2.layers import GRN, Block
 from firsthand.convnextv2.model import SIZES, ConvNeXtV2, build
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.claims import NotTested
 
 Value = tuple[float, float | None]
@@ -252,7 +252,7 @@ def _encoder(variant: str, seed: int) -> ConvNeXtV2:
     return pretrained(Run(variant, LONG), seed)[0].encoder
 
 
-@shared
+@cached
 def diversity(variant: str, seed: int) -> list[float]:
     """D of every block on 200 whole test pictures: of a variant, of an "untrained <variant>", or "v2 before GRN"."""
     pictures = images("test")[0][:200]

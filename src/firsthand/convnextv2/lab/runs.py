@@ -18,7 +18,7 @@ from firsthand.convnextv2.fcmae import FCMAE
 from firsthand.convnextv2.model import ConvNeXtV2
 from firsthand.convnextv2.recipes import classifier_from, embed, fine_tune, pretrain
 from firsthand.data.readers.images import InMemory, fashion_mnist
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.train.probes import accuracy, ridge_probe
 
 SIZE = "micro"
@@ -56,7 +56,7 @@ class Run:
         return "leaky" if self.leaky else "deep decoder" if self.depth > 1 else self.variant
 
 
-@shared
+@cached
 def images(split: str) -> tuple[Tensor, Tensor]:
     """The shipped pictures, standardised by the training split's mean and deviation, and their labels."""
     mean, deviation = _scale()
@@ -64,7 +64,7 @@ def images(split: str) -> tuple[Tensor, Tensor]:
     return (pictures - mean) / deviation, labels
 
 
-@shared
+@cached
 def _scale() -> tuple[float, float]:
     pictures, _ = fashion_mnist("train")
     return float(pictures.mean()), float(pictures.std())
@@ -99,7 +99,7 @@ def pretrain_run(run: Run, seed: int, lr: float) -> tuple[FCMAE, list[float]]:
     return model.eval(), losses
 
 
-@shared
+@cached
 def pretrained(run: Run, seed: int) -> tuple[FCMAE, list[float]]:
     """`pretrain_run` at its tuned rate."""
     return pretrain_run(run, seed, chosen()["pretrain"][run.setting])
@@ -120,13 +120,13 @@ def probe(encoder: ConvNeXtV2, split: str = "test") -> float:
     )
 
 
-@shared
+@cached
 def probed(run: Run | None, seed: int) -> float:
     """Probe accuracy (test) of a pre-trained encoder; None = random weights of version 2."""
     return probe(new_model(Run(), seed).encoder if run is None else pretrained(run, seed)[0].encoder)
 
 
-@shared
+@cached
 def raw_pixels() -> float:
     """Probe accuracy (test) of the pixels themselves."""
     (x, y), (x_test, y_test) = images("train"), images("test")
@@ -164,7 +164,7 @@ def tune_run(
     return accuracy(model, *held)
 
 
-@shared
+@cached
 def tuned(start: str, labels: int, seed: int) -> float:
     """Test accuracy (percent) after fine-tuning from a named start, with the settings chosen for it.
 

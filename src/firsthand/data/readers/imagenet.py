@@ -14,12 +14,12 @@ from firsthand.data.readers.images import (
     IMAGENET_STD,
     FolderBatches,
     ImageFiles,
-    all_chance,
     collated,
     loaded,
+    seeding,
 )
 from firsthand.errors import UserError
-from firsthand.kit.train.loop import Share
+from firsthand.kit.train.loop import MicroBatch
 
 
 def split_folder(data: str, split: str) -> Path:
@@ -86,11 +86,11 @@ class Mixed:
             # The loss smooths labels; here they are only mixed.
             self.mixup = Mixup(mixup, cutmix, label_smoothing=0.0, num_classes=classes)
 
-    def __call__(self, share: Share) -> tuple[Tensor, Tensor]:
-        images, labels = self.batches(share)
+    def __call__(self, micro_batch: MicroBatch) -> tuple[Tensor, Tensor]:
+        images, labels = self.batches(micro_batch)
         if self.mixup is None:
             return images, labels
-        with all_chance(share.generator(3).initial_seed() % 2**31 + share.part):
+        with seeding(micro_batch.generator(3).initial_seed() % 2**31 + micro_batch.part):
             return self.mixup(images, labels)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from firsthand.data.readers.files import UNREADABLE, is_hidden, picture, why_not
 from firsthand.errors import UserError
-from firsthand.kit.train.loop import Share, epoch_indices
+from firsthand.kit.train.loop import MicroBatch, epoch_indices
 
 FASHION = (
     "T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
@@ -109,12 +109,14 @@ class InMemory:
     def __init__(self, images: Tensor, labels: Tensor | None = None, *, batch: int, flip: bool = False) -> None:
         self.images, self.labels, self.batch, self.flip = images, labels, batch, flip
 
-    def __call__(self, share: Share) -> tuple[Tensor, Tensor | None]:
-        chosen = share.take(epoch_indices(share.step, self.batch, len(self.images), share.seed))
+    def __call__(self, micro_batch: MicroBatch) -> tuple[Tensor, Tensor | None]:
+        chosen = micro_batch.take(epoch_indices(micro_batch.step, self.batch, len(self.images), micro_batch.seed))
         rows = torch.from_numpy(chosen).to(self.images.device)
         images = self.images[rows]
         if self.flip:
-            turned = share.take(torch.rand(self.batch, generator=share.generator(2)) < 0.5).to(images.device)
+            turned = micro_batch.take(torch.rand(self.batch, generator=micro_batch.generator(2)) < 0.5).to(
+                images.device
+            )
             images = torch.where(turned.view(-1, 1, 1, 1), images.flip(-1), images)
         return images, None if self.labels is None else self.labels[rows]
 
@@ -209,7 +211,7 @@ class FolderBatches:
         self.files = ImageFiles(folder)
         self.transform, self.batch, self.workers = transform, batch, workers
         self._iterator: Iterator[tuple[Tensor, Tensor]] | None = None
-        self._next: Share | None = None
+        self._next: MicroBatch | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -219,25 +221,25 @@ class FolderBatches:
         """Names of the classes, in the order of the labels."""
         return self.files.classes
 
-    def __call__(self, share: Share) -> tuple[Tensor, Tensor]:
-        if self._iterator is None or share != self._next:  # the first call, or a resumed run
-            self._iterator = self._from(share)
-        self._next = self._following(share)
+    def __call__(self, micro_batch: MicroBatch) -> tuple[Tensor, Tensor]:
+        if self._iterator is None or micro_batch != self._next:  # the first call, or a resumed run
+            self._iterator = self._from(micro_batch)
+        self._next = self._following(micro_batch)
         return next(self._iterator)
 
-    def _following(self, share: Share) -> Share:
+    def _following(self, micro_batch: MicroBatch) -> MicroBatch:
         from firsthand.kit.train.loop import processes
 
-        later = share.part + processes()
-        if later < share.parts:
-            return Share(share.step, later, share.parts, share.seed)
-        return Share(share.step + 1, later - share.parts, share.parts, share.seed)
+        later = micro_batch.part + processes()
+        if later < micro_batch.parts:
+            return MicroBatch(micro_batch.step, later, micro_batch.parts, micro_batch.seed)
+        return MicroBatch(micro_batch.step + 1, later - micro_batch.parts, micro_batch.parts, micro_batch.seed)
 
-    def _from(self, share: Share) -> Iterator[tuple[Tensor, Tensor]]:
+    def _from(self, micro_batch: MicroBatch) -> Iterator[tuple[Tensor, Tensor]]:
         from torch.utils.data import DataLoader
 
         def batches() -> Iterator[list[tuple[int, int, int]]]:
-            at = share
+            at = micro_batch
             while True:
                 indices = at.take(epoch_indices(at.step, self.batch, len(self.files), at.seed))
                 place = at.part * len(indices)
@@ -245,7 +247,7 @@ class FolderBatches:
                 at = self._following(at)
 
         loader = DataLoader(
-            _Seeded(self.files, self.transform, share.seed),
+            _Seeded(self.files, self.transform, micro_batch.seed),
             batch_sampler=_Endless(batches),
             num_workers=self.workers,
             collate_fn=collated,
@@ -276,12 +278,12 @@ class _Seeded(torch.utils.data.Dataset):
             image, label = self.files[index]
         except UserError as error:
             return error
-        with all_chance(int(np.random.SeedSequence([self.seed, step, place]).generate_state(1)[0])):
+        with seeding(int(np.random.SeedSequence([self.seed, step, place]).generate_state(1)[0])):
             return self.transform(image), label
 
 
 @contextmanager
-def all_chance(seed: int) -> Iterator[None]:
+def seeding(seed: int) -> Iterator[None]:
     """Set torch's (CPU), NumPy's and Python's global chance, for transforms of other libraries; restore it after."""
     kept, kept_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:

@@ -19,7 +19,7 @@ from firsthand.dgfont.lab.evaluation import Task
 from firsthand.dgfont.networks import Generator, StyleEncoder
 from firsthand.dgfont.trainer import Model
 from firsthand.dgfont.training import train
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.provenance import processor
 from firsthand.kit.train.weights import ship, shipped
 
@@ -89,7 +89,7 @@ def main() -> None:
 # ---------------------------------------------------------------------------------------------- reading
 
 
-@shared
+@cached
 def shipped_model() -> Model:
     """The model that was trained for longer."""
     recipe, glyphs = LONGER, glyphs_shipped()
@@ -105,7 +105,7 @@ def shipped_model() -> Model:
     return Model(generator, encoder)
 
 
-@shared
+@cached
 def shipped_reader() -> evaluation.Reader:
     """The reader of real glyphs, of the seed of the recorded run."""
     glyphs = glyphs_shipped()
@@ -115,7 +115,7 @@ def shipped_reader() -> evaluation.Reader:
     return reader.eval().requires_grad_(False)
 
 
-@shared
+@cached
 def code_of(font: int, count: int = evaluation.REFERENCES) -> Tensor:
     """The style code of a font of the shipped set by its model, from so many references."""
     return shipped_model().code(evaluation.references(glyphs_shipped(), font, count))

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from firsthand.data.readers.glyphs import Glyphs, shipped
 from firsthand.dgfont.networks import StyleEncoder
 from firsthand.dgfont.trainer import Model
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 
 READER_STEPS, READER_BATCH, READER_RATE = 500, 96, 2e-3
 REFERENCES = 16  # glyphs whose codes are averaged
@@ -304,7 +304,7 @@ def encoded(encoder: nn.Module, images: Tensor, batch: int = 2000) -> Tensor:
     return torch.cat([encoder(part.expand(-1, channels, -1, -1)) for part in images.split(batch)])
 
 
-@shared
+@cached
 def reader_of(seed: int) -> Reader:
     """A seed's reader of the shipped set."""
     return train_reader(shipped(), seed)

@@ -21,7 +21,7 @@ from firsthand.dgfont.lab.evaluation import Score, Task, reader_of
 from firsthand.dgfont.recipes import Recipe
 from firsthand.dgfont.trainer import Model, Trainer
 from firsthand.dgfont.training import train
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 
 BOOK = Recipe()
 READER = replace(BOOK, steps=80)  # what a reader's own run does
@@ -84,7 +84,7 @@ def legible(model: Model, seed: int) -> bool:
     return 100 * found.character >= READ and found.font >= STYLE * task.chance(known.stop)
 
 
-@shared
+@cached
 def _begun(seed: int, variant: str) -> tuple[Model, int, dict[int, Trainer]]:
     """A variant from scratch, how often it began anew, and of "full" the trainer at FORK and at the end."""
     glyphs = leaning() if variant == "lean" else shipped()
@@ -106,7 +106,7 @@ def again(seed: int) -> list[float]:
     return [float(_begun(seed, variant)[1]) for variant in VARIANTS]
 
 
-@shared
+@cached
 def model_of(seed: int, variant: str) -> Model:
     """A variant or a branch, trained on the shipped set."""
     if variant in BRANCHES:
@@ -114,13 +114,13 @@ def model_of(seed: int, variant: str) -> Model:
     return _begun(seed, variant)[0]
 
 
-@shared
+@cached
 def read_along(seed: int) -> list[float]:
     """The loss of rebuilding along a reader's own run, by step."""
     return train(READER, shipped(), seed).log["image"]
 
 
-@shared
+@cached
 def judged(seed: int) -> float:
     """How well the judges know their fonts: area under the curve of a font's own judge for real kept glyphs of it
     against those of other families, mean over fonts."""
@@ -135,7 +135,7 @@ def judged(seed: int) -> float:
     return float(np.mean(found))
 
 
-@shared
+@cached
 def likeness(seed: int, variant: str) -> float:
     """Spearman's correlation, over pairs of fonts, of how far style codes and kept glyphs' pixels are apart."""
     glyphs, encoder = shipped(), model_of(seed, variant).encoder
@@ -150,7 +150,7 @@ def likeness(seed: int, variant: str) -> float:
     return float(spearmanr(by_code, by_pixel).statistic)
 
 
-@shared
+@cached
 def encoder_of(seed: int, mode: str) -> nn.Module:
     """A style encoder trained by the contrastive loss alone, in one of its modes; "start": not trained."""
     if mode == "start":
@@ -181,13 +181,13 @@ def made(seed: int, how: str, task: Task, *, count: int = evaluation.REFERENCES,
     return evaluation.generate(model_of(seed, how), glyphs, task, count=count, seed=drawn)
 
 
-@shared
+@cached
 def task_of(seen: bool) -> Task:
     """Kept characters of the shipped set, in fonts that were trained on or not."""
     return Task.of(shipped(), seen=seen)
 
 
-@shared
+@cached
 def score_of(seed: int, how: str, seen: bool) -> Score:
     """Scores of a variant, a branch, a baseline or ("true") the true glyphs, on kept characters."""
     task = task_of(seen)
@@ -196,7 +196,7 @@ def score_of(seed: int, how: str, seen: bool) -> Score:
     return evaluation.score(images, true, reader_of(seed), task)
 
 
-@shared
+@cached
 def by_references(seed: int, count: int) -> float:
     """L1 in unseen fonts from so many references, mean over DRAWS draws of them."""
     task = task_of(False)
@@ -210,7 +210,7 @@ def fonts_of(seen: bool) -> list[int]:
     return list(range(shipped().seen[0].stop)) if seen else task_of(False).fonts
 
 
-@shared
+@cached
 def retrieval_of(seed: int, how: str, seen: bool) -> float:
     """Font retrieval, per cent, by the codes of a trained variant or of contrast alone, see `encoder_of`.
 
@@ -227,7 +227,7 @@ def retrieval_of(seed: int, how: str, seen: bool) -> float:
     return 100 * evaluation.retrieval(code, glyphs, fonts_of(seen), among)
 
 
-@shared
+@cached
 def mean_move(seed: int, variant: str) -> float:
     """Mean length of a variant's moves on kept characters in fonts that were trained on, in pixels of the picture and
     per axis, mean over both connections."""
@@ -256,7 +256,7 @@ def slanted(images: Tensor, shear: float) -> Tensor:
     return 1 - deform_conv2d(1 - images, offset, torch.ones(1, 1, 1, 1))
 
 
-@shared
+@cached
 def leaning() -> Glyphs:
     """The shipped set, and after the fonts to train on six of them again, slanted to the right and to the left."""
     glyphs = shipped()
@@ -279,7 +279,7 @@ def _moves(model: Model, maps: tuple[Tensor, Tensor, Tensor], shown: Tensor) -> 
     return [(seen[level][0][:, 1::2] * seen[level][1]).sum(1) / seen[level][1].sum(1) for level in sorted(seen)]
 
 
-@shared
+@cached
 def slope(seed: int, shown: float | int) -> tuple[float, float]:
     """(slope, correlation) of horizontal moves on rows, over ink, mean over both connections.
 

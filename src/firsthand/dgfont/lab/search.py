@@ -26,7 +26,7 @@ from firsthand.dgfont.recipes import Recipe
 from firsthand.dgfont.trainer import Model
 from firsthand.dgfont.training import train
 from firsthand.kit.files import write_atomically
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.fingerprint import code_hash
 
 SEED, KEPT = 999, 20
@@ -46,7 +46,7 @@ def glyphs() -> Glyphs:
     )  # fmt: skip
 
 
-@shared
+@cached
 def reader() -> evaluation.Reader:
     """The reader of this search."""
     return evaluation.train_reader(glyphs(), SEED)

@@ -19,7 +19,7 @@ from firsthand.dmjd.lab.runs import CORRUPTION, JOINT, RELEASED, WARMUP, chosen,
 from firsthand.dmjd.masks import disjoint_masks, first_visible
 from firsthand.dmjd.model import DMJD
 from firsthand.dmjd.recipes import pretrain, scaled_lr
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.provenance import processor
 from firsthand.kit.train.loop import load_tensors, save_tensors
 from firsthand.kit.train.weights import ship, shipped
@@ -90,7 +90,7 @@ def train(pairing: str) -> None:
 # ---------------------------------------------------------------------------------------------- reading
 
 
-@shared
+@cached
 def shipped_model(pairing: str) -> DMJD:
     """The shipped model of a pairing, in evaluation mode."""
     model = new_model(RUNS[pairing], SEED)
@@ -99,7 +99,7 @@ def shipped_model(pairing: str) -> DMJD:
     return model.eval()
 
 
-@shared
+@cached
 def recorded(pairing: str) -> dict[int, dict[str, Tensor]]:
     """{step: {"hidden", "visible"}: predictions (pictures, L, D) of every token}."""
     tensors = shipped(f"dmjd_{pairing}")

@@ -35,7 +35,7 @@ from firsthand.dmjd.masks import (
     visible_order,
 )  # fmt: skip
 from firsthand.dmjd.model import build, classifier, hidden_loss, visible_loss
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.claims import NotTested
 
 Value = tuple[float, float | None]
@@ -245,7 +245,7 @@ def covered_at(prediction: float) -> float:
 PROBED_PICTURES, GRADIENTS = 32, 40
 
 
-@shared
+@cached
 def gradient_variance(masking: str, seed: int) -> float:
     """Total variance of the gradient of the hidden tokens' loss with respect to the encoder, over draws of two masks;
     pictures and (trained) network are fixed."""

@@ -19,7 +19,7 @@ from firsthand.dmjd.encoders import Encoder
 from firsthand.dmjd.masks import disjoint_masks
 from firsthand.dmjd.model import DMJD, Classifier, build, hidden_loss, visible_loss
 from firsthand.dmjd.recipes import embed, fine_tune, pretrain, scaled_lr
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.train.probes import accuracy, ridge_probe
 
 SIZE = "tiny-vit"
@@ -78,7 +78,7 @@ RELEASED = Run(visible=True, pairing="released")
 PIXELS = Run(target="pixels")
 
 
-@shared
+@cached
 def images(split: str) -> tuple[Tensor, Tensor]:
     """The shipped pictures in bytes (N, 1, 32, 32) and their labels."""
     pictures, labels = fashion_mnist(split)
@@ -112,7 +112,7 @@ def pretrain_run(run: Run, seed: int, blr: float) -> tuple[DMJD, list[float]]:
     return model.eval(), losses
 
 
-@shared
+@cached
 def pretrained(run: Run, seed: int) -> tuple[DMJD, list[float]]:
     """`pretrain_run` at the tuned rate."""
     return pretrain_run(run, seed, chosen()["pretrain"][run.setting])
@@ -145,7 +145,7 @@ def held_out(model: DMJD, split: str = "test") -> tuple[float, float]:
     return float(np.mean(hidden)), float(np.mean(visible)) if visible else float("nan")
 
 
-@shared
+@cached
 def losses_of(run: Run, seed: int) -> tuple[float, float]:
     """`held_out` of a pre-trained run."""
     return held_out(pretrained(run, seed)[0])
@@ -161,14 +161,14 @@ def probe(encoder: Encoder, split: str = "test") -> float:
     )
 
 
-@shared
+@cached
 def probed(run: Run | None, seed: int) -> float:
     """Probe accuracy (percent, test) of a pre-trained encoder; None = random weights."""
     encoder = new_model(DISJOINT, seed).encoder if run is None else pretrained(run, seed)[0].encoder
     return 100 * probe(encoder)
 
 
-@shared
+@cached
 def raw_pixels() -> float:
     """Probe accuracy (percent, test) of the pixels themselves."""
     (x, y), (x_test, y_test) = images("train"), images("test")
@@ -176,7 +176,7 @@ def raw_pixels() -> float:
     return 100 * ridge_probe(flat, y[:PROBE_IMAGES].numpy(), x_test.flatten(1).float().numpy(), y_test.numpy())
 
 
-@shared
+@cached
 def few_pixels() -> float:
     """Probe accuracy (percent, test) of the pixels' leading principal components, as many as a token has channels."""
     from sklearn.decomposition import PCA
@@ -211,7 +211,7 @@ def tune_run(encoder: Encoder | None, lr: float, decay: float, seed: int, split:
     return accuracy(model, *held)
 
 
-@shared
+@cached
 def tuned(run: Run | None, seed: int) -> float:
     """Test accuracy (percent) after fine-tuning from a run, or from random weights."""
     lr, decay = chosen()["tune"]["scratch" if run is None else run.setting]

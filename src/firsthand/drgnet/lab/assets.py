@@ -22,7 +22,7 @@ from firsthand.drgnet.lab.live import SYSTEM
 from firsthand.drgnet.lab.runs import FULL
 from firsthand.drgnet.losses import self_information
 from firsthand.drgnet.system import gathered, lesion_probabilities
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.provenance import processor
 from firsthand.kit.train.weights import ship, shipped
 
@@ -124,7 +124,7 @@ def segmenter_losses() -> list[list[float]]:
 # ---------------------------------------------------------------------------------------------- reading
 
 
-@shared
+@cached
 def recorded(number: int) -> dict[str, Tensor]:
     """A round of the session: "image" uint8 (3, CROP, CROP); "truth" bool, "before", "after", "said" (4, CROP, CROP);
     "effort" (clicks, pixels)."""

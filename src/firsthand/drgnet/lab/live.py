@@ -13,7 +13,7 @@ from firsthand.drgnet.interaction import Update, interact
 from firsthand.drgnet.lab import runs
 from firsthand.drgnet.lab.runs import FULL
 from firsthand.drgnet.system import DRGNet, Retinas, gathered, lesion_probabilities
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.claims import Curve
 from firsthand.kit.train.weights import shipped
 
@@ -22,7 +22,7 @@ ROUNDS, PICTURES = 3, 2
 UPDATE = Update(steps=12, batch=4, terms=runs.TERMS)
 
 
-@shared
+@cached
 def shipped_system() -> DRGNet:
     """The trained system, in evaluation mode."""
     found = DRGNet(width=runs.WIDTH, attention=FULL.attention)

@@ -17,7 +17,7 @@ from firsthand.drgnet.lab import runs
 from firsthand.drgnet.lab.runs import APART, FULL, PLAIN, Kind, Study, interaction, pictures, precision, scored
 from firsthand.drgnet.network import UNet
 from firsthand.drgnet.system import DRGNet, lesion_probabilities, need_apart, predicted_grades, unit
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.claims import NotTested
 
 Value = tuple[float, float | None]
@@ -146,7 +146,7 @@ def critic_distance(seed: int) -> Value:
     return watched_distance("wasserstein", seed), watched_distance("watched", seed)
 
 
-@shared
+@cached
 def watched_distance(how: str, seed: int) -> float:
     """The distance by a critic trained on the features of whole pictures, of a segmenter that stands still."""
     net = runs.adapted(how, seed)
@@ -192,7 +192,7 @@ def against_counts(seed: int) -> Value:
 # ------------------------------------------------------------------------------------------- explanations
 
 
-@shared
+@cached
 def explanations(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """On camera A's test: the gate and Grad-CAM (N, s, s), predicted grades (N,) and their probabilities (N, 5)."""
     found, data = runs.system(FULL, seed), pictures("test", seed)
@@ -216,7 +216,7 @@ def _fall(seed: int, chosen: Tensor) -> float:
     return float((before - after).gather(1, grades[:, None]).mean())
 
 
-@shared
+@cached
 def falls(seed: int) -> tuple[float, float]:
     """Fall of the grade's probability without the gate's highest pixels, and without as shaped other retina off all
     lesions."""
@@ -272,7 +272,7 @@ def _cells(values: Tensor) -> Tensor:
     return F.max_pool2d(values.float().unsqueeze(1), CELL).flatten(1)
 
 
-@shared
+@cached
 def pointing(which: str, seed: int) -> float:
     """Share of the pictures with a lesion in which a map's highest cell holds one; "chance": the mean share of cells
     that do."""

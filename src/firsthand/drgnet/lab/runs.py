@@ -32,7 +32,7 @@ from firsthand.drgnet.training import (
     train_segmenter,
     train_together,
 )
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 
 WIDTH = 8
 UNION, LESIONS, SCRATCH = Recipe(200), Recipe(600), Recipe(800)
@@ -66,7 +66,7 @@ def _fresh(seed: int, outputs: int = len(KINDS)) -> UNet:
         return UNet(out_channels=outputs, width=WIDTH)
 
 
-@shared
+@cached
 def segmenter(start: str, seed: int) -> UNet:
     """A segmenter trained on camera A: "union" first on all lesions as one, or from "scratch", for as many steps."""
     data = pictures("train", seed)
@@ -90,7 +90,7 @@ def losses_of(seed: int) -> list[float]:
     return LOSSES[seed]
 
 
-@shared
+@cached
 def adapted(how: str, seed: int) -> UNet:
     """A segmenter that goes on with camera A's masks and camera B's pictures.
 
@@ -139,19 +139,19 @@ def precisions(probability: Tensor, data: Retinas) -> np.ndarray:
     return np.array([binned_average_precision(p, m) for p, m in inside])
 
 
-@shared
+@cached
 def seen(start: str, name: str, seed: int) -> Tensor:
     """Probabilities of lesions on one of SETS, in half precision, by a segmenter of camera A."""
     return lesion_probabilities(segmenter(start, seed), pictures(name, seed).images).half()
 
 
-@shared
+@cached
 def precision(start: str, name: str, seed: int) -> np.ndarray:
     """`precisions` of it."""
     return precisions(seen(start, name, seed), pictures(name, seed))
 
 
-@shared
+@cached
 def adapted_precision(how: str, seed: int) -> np.ndarray:
     """`precisions` on camera B's test; `how` as `adapted`, or "colour" (pictures matched to camera A's colours), "norm"
     (batch norm measured anew on camera B's pictures), both for "source" and without training."""
@@ -190,7 +190,7 @@ def _to_grade(seed: int) -> Retinas:
     return both_sets(pictures("train", seed), replace(more, masks=torch.zeros_like(more.masks)))
 
 
-@shared
+@cached
 def graded(kind: Kind, seed: int) -> Grader:
     """A grader trained on camera A, given what the segmenter sees.
 
@@ -206,7 +206,7 @@ def graded(kind: Kind, seed: int) -> Grader:
     return net.eval()
 
 
-@shared
+@cached
 def system(kind: Kind, seed: int) -> DRGNet:
     """Segmenter and grader, fine-tuned together."""
     found = DRGNet(width=WIDTH, attention=kind.attention)
@@ -237,7 +237,7 @@ def score_of(found: DRGNet, data: Retinas) -> Score:
     return Score(precisions(probability, data), quadratic_kappa(data.grades, grades))
 
 
-@shared
+@cached
 def scored(kind: Kind, name: str, seed: int) -> Score:
     """Of a system on one of SETS."""
     return score_of(system(kind, seed), pictures(name, seed))
@@ -260,7 +260,7 @@ def lesion_counts(probability: Tensor, threshold: float = MEANT) -> np.ndarray:
     return np.log1p(np.array(rows, dtype=float))
 
 
-@shared
+@cached
 def counted_kappa(seed: int) -> float:
     """Kappa of a logistic regression on the counts of the predicted lesions, on camera A's test; its penalty chosen by
     cross-validation."""
@@ -299,7 +299,7 @@ FOLLOWED = (
 )  # fmt: skip
 
 
-@shared
+@cached
 def interaction(study: Study, seed: int) -> tuple[list[Round], list[Score], DRGNet]:
     """Rounds, scores on camera B's test (after each round of those in FOLLOWED, else after the last), the system."""
     found, test = copy.deepcopy(system(study.kind, seed)), pictures("other test", seed)
@@ -319,7 +319,7 @@ def interaction(study: Study, seed: int) -> tuple[list[Round], list[Score], DRGN
     return rounds, scores, found
 
 
-@shared
+@cached
 def at_home(study: Study | None, seed: int) -> Score:
     """On camera A's test, after an interaction or before all (None)."""
     found = system(FULL, seed) if study is None else interaction(study, seed)[2]

@@ -19,7 +19,7 @@ from firsthand.fedboost.weights import mix
 from firsthand.grnn.attacks import attack, psnr
 from firsthand.grnn.gradients import shared_gradient
 from firsthand.grnn.victims import PEOPLE, face_batch, untrained_victim
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.provenance import processor
 from firsthand.kit.train.weights import ship, shipped
 
@@ -88,7 +88,7 @@ def main() -> None:
     ship("fedboost_film", tensors, card)
 
 
-@shared
+@cached
 def recorded() -> dict[str, Tensor]:
     """All that is stored: "<split>/<epochs>/weights" (R, N), "…/validation" (R, N, N), "…/<strategy>/score" (R,),
     "keep <share>", "masked" and "sum" (3, 32, 32) uint8 with "…/psnr"."""

@@ -16,7 +16,7 @@ from firsthand.fedboost.paillier import KEY_BITS, factor, generate_key
 from firsthand.fedboost.protection import Packing, ckks_aggregate, encrypted_aggregate, seeded
 from firsthand.fedboost.strategies import strategy
 from firsthand.fedboost.weights import SLICES, aggregate, mix, mixing_matrix, slice_weights, unmix
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.claims import NotTested
 
 Value = tuple[float, float | None]
@@ -124,7 +124,7 @@ def released_key(seed: int) -> Value:
     return float(bool(found & {key.p, key.q})), None
 
 
-@shared
+@cached
 def stages(bits: int, count: int, seed: int) -> dict[str, float]:
     """Seconds for one number in every stage of a sum over three clients, one number a ciphertext: medians of TIMES."""
     key, rng, u = generate_key(bits, seeded(seed)), seeded(seed), _updates(seed)[:, -count:]

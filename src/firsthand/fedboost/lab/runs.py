@@ -21,7 +21,7 @@ from firsthand.fedboost.weights import mix
 from firsthand.grnn.attacks import attack, psnr
 from firsthand.grnn.gradients import shared_gradient
 from firsthand.grnn.victims import PEOPLE, face_batch, guess, untrained_victim
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 
 Tests = dict[str, tuple[Tensor, Tensor]]
 #: Losses below this count as this, where a row says "clipped".
@@ -216,7 +216,7 @@ class Case:
         return max(1, LAST["words"] // self.epochs) if self.data == "words" else LAST["digits"]
 
 
-@shared
+@cached
 def history(case: Case, seed: int) -> History:
     """Run a case once a process."""
     if case.data == "words":
@@ -231,7 +231,7 @@ def history(case: Case, seed: int) -> History:
     )  # fmt: skip
 
 
-@shared
+@cached
 def central_digits(seed: int) -> float:
     """Accuracy (per cent) of one network on all digits, after as many epochs as a federation has rounds."""
     x, y, x_test, y_test = digits()
@@ -239,7 +239,7 @@ def central_digits(seed: int) -> float:
     return final(scores["digits"], LAST["digits"])
 
 
-@shared
+@cached
 def alone(split: str, who: str, epochs: int, seed: int) -> Mapping[str, np.ndarray]:
     """Scores (epochs,) a test of one network on words: of all clients' data ("central") or of one client's."""
     parts = [(x, y) for name, x, y in word_data(split, seed) if who in ("central", name)]
@@ -290,7 +290,7 @@ def observed(leak: Leak, seed: int) -> Tensor:
     return torch.from_numpy(sent.view(np.int64) / 2.0**63 * bound).float()
 
 
-@shared
+@cached
 def leaked_psnr(leak: Leak, seed: int) -> float:
     """PSNR (dB) of the face that chapter 09's attack finds in what an observer holds; in a sum it looks for two faces,
     of which the one nearer to the true face counts."""
@@ -303,7 +303,7 @@ def leaked_psnr(leak: Leak, seed: int) -> float:
     return float(psnr(found.images.clamp(0, 1), x[:1].expand(batch, -1, -1, -1)).max())
 
 
-@shared
+@cached
 def guess_psnr(seed: int) -> float:
     """PSNR (dB) of the mean of all other faces, which needs no gradient."""
     x, who = face_batch(2, seed)

@@ -17,7 +17,7 @@ from firsthand.ghost.lab import runs
 from firsthand.ghost.lab.runs import FEW, Study
 from firsthand.ghost.quantizers import bits_of, quantize_model
 from firsthand.ghost.training import mean_precision, train_detector
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.provenance import processor
 from firsthand.kit.train.weights import ship, shipped
 
@@ -103,14 +103,14 @@ def _load(model: Detector, prefix: str) -> Detector:
     return model.eval()
 
 
-@shared
+@cached
 def shipped_teacher() -> Detector:
     """The full-precision detector."""
     anchors = shipped("ghost")[f"{TEACHER}anchors"][0].tolist()
     return _load(Detector("small", channels=4, classes=4, width=runs.WIDTH, anchors=anchors), TEACHER)
 
 
-@shared
+@cached
 def shipped_ranges() -> dict[str, float]:
     """Ranges of the teacher's activations by the convolution's name."""
     from firsthand.ghost.detector import convolutions
@@ -118,7 +118,7 @@ def shipped_ranges() -> dict[str, float]:
     return dict(zip(convolutions(shipped_teacher()), shipped("ghost")["ranges"].tolist(), strict=True))
 
 
-@shared
+@cached
 def shipped_student() -> Detector:
     """Its copy of FEW bits, taught through the released switch."""
     model = quantize_model(shipped_teacher(), FEW, limits=shipped_ranges())
@@ -126,19 +126,19 @@ def shipped_student() -> Detector:
     return _load(model, STUDENT)
 
 
-@shared
+@cached
 def opened(gate: str) -> Tensor:
     """Share of open switches (steps, layers) in the training of a student."""
     return shipped("ghost")[f"opened.{gate}"]
 
 
-@shared
+@cached
 def taught() -> Tensor:
     """Precision (seeds, strengths) of students with all lessons, as STRENGTHS and STRENGTH_SEEDS."""
     return shipped("ghost")["taught"]
 
 
-@shared
+@cached
 def front() -> dict[str, Tensor]:
     """Points of "trained", "fresh" (as THRESHOLDS) and "uniform" (as UNIFORM): kB and precision in per cent."""
     return {name: shipped("ghost")[f"front.{name}"] for name in (*WEIGHTS, "uniform")}

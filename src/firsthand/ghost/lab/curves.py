@@ -6,12 +6,12 @@ from functools import partial
 
 from firsthand.ghost.lab.config import PRESETS
 from firsthand.ghost.lab.pipeline import run
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.curves import along_steps
 from firsthand.kit.lab.results import Result
 
 
-@shared
+@cached
 def _reader(seed: int) -> Result:
     """A reader's own run."""
     return run(PRESETS["book"], seed=seed, device="cpu", progress=False)

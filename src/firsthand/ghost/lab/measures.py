@@ -26,7 +26,7 @@ from firsthand.ghost.lab.export import export_int8
 from firsthand.ghost.lab.runs import FEW, SIZE, Study, allocation, score, student, teacher, teacher_score
 from firsthand.ghost.quantizers import quantize_model
 from firsthand.ghost.training import mean_precision
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.claims import NotTested
 
 Value = tuple[float, float | None]
@@ -231,7 +231,7 @@ def clipped_only(seed: int) -> Value:
     return _converted_otherwise(seed, weights="none", activations="clip"), None
 
 
-@shared
+@cached
 def exported(seed: int) -> dict[str, tuple[float, float]]:
     """The integer network against the one in floats: "bytes", "milliseconds", and "precision" in per cent."""
     model, data = teacher(seed), runs.pictures("test", seed)

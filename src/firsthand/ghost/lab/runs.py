@@ -26,7 +26,7 @@ from firsthand.ghost.training import (
     measure_batch_norm,
     train_detector,
 )
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 
 SIZE, WIDTH, TRAIN, TEST = 128, 0.125, 600, 200  # pixels, factor on channels, scenes
 TEACH, LEARN = Recipe(350, 5e-3, warmup=50), Recipe(70, 2e-3, warmup=10)
@@ -75,7 +75,7 @@ def new_detector(seed: int, data: Pictures) -> Detector:
         )
 
 
-@shared
+@cached
 def _teacher(seed: int, spectrum: str) -> Detector:
     data = pictures("train", seed).channels(SPECTRA[spectrum])
     return train_detector(new_detector(seed, data), data, TEACH, seed=seed)[0]
@@ -86,13 +86,13 @@ def teacher(seed: int, spectrum: str = "all") -> Detector:
     return _teacher(seed, spectrum)
 
 
-@shared
+@cached
 def teacher_score(seed: int) -> float:
     """Its mean average precision on test scenes, per cent."""
     return mean_precision(teacher(seed), pictures("test", seed))
 
 
-@shared
+@cached
 def recall(seed: int, spectrum: str, state: str) -> float:
     """Share (per cent) of the test vehicles in a state of camouflage that a teacher finds, class and half of the box
     right, with a confidence of at least LEAST."""
@@ -111,7 +111,7 @@ def recall(seed: int, spectrum: str, state: str) -> float:
     return 100 * found / whole
 
 
-@shared
+@cached
 def ranges(seed: int) -> dict[str, float]:
     """Ranges of the teacher's activations, on training scenes."""
     return activation_ranges(teacher(seed), pictures("train", seed))
@@ -145,7 +145,7 @@ def hybrid_within(
     return deal(bits_within(errors, 10**high))
 
 
-@shared
+@cached
 def allocation(kind: str, seed: int) -> dict[str, int]:
     """Bits by name.
 
@@ -277,7 +277,7 @@ def lessons_for(
     return gate_of(gate, maps, shown, strength, seed).to(device), strength
 
 
-@shared
+@cached
 def student(study: Study, seed: int) -> tuple[Detector, Trace, float]:
     """A trained student, what its lessons reported, and their weight."""
     weights, activations = ("lsq", "pact") if study.learned else ("dorefa", "dorefa")
@@ -291,13 +291,13 @@ def student(study: Study, seed: int) -> tuple[Detector, Trace, float]:
     return found, trace, strength
 
 
-@shared
+@cached
 def score(study: Study, seed: int) -> float:
     """A student's mean average precision on test scenes, per cent."""
     return mean_precision(student(study, seed)[0], pictures("test", seed))
 
 
-@shared
+@cached
 def distance(study: Study, seed: int) -> float:
     """Mean over layers of the squared distance of energies between student and teacher, on test scenes."""
     images = pictures("test", seed).images[:50].float() / 255

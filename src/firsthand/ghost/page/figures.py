@@ -23,7 +23,7 @@ from firsthand.ghost.lab import assets, runs
 from firsthand.ghost.lab.assets import shipped_student, shipped_teacher
 from firsthand.ghost.quantizers import FULL, LSQ, quantize_model, quantize_weight
 from firsthand.ghost.training import Pictures, mean_precision, measure_batch_norm
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.page.style import FAINT, PALETTE, SINGLE, bare
 
 COUNTS = (2, 3, 4, 5, 6, 8)
@@ -95,7 +95,7 @@ def draw_strengths() -> Figure:
     return fig
 
 
-@shared
+@cached
 def shipped_scenes() -> Pictures:
     """Some test scenes of the shipped networks' seed."""
     return runs.pictures("test", assets.SEED, count=SAMPLE)
@@ -145,7 +145,7 @@ def render_quantizer(bits: int, sigma: float) -> tuple[Figure, str]:
     return fig, f"{bits} bits, sigma {sigma:g}: DoReFa errs by {dorefa:.2f} deviations, k-means by {best:.2f}."
 
 
-@shared
+@cached
 def _measured(weights: str) -> tuple[Detector, dict[str, list[float]]]:
     """A detector and the k-means errors of its layers, "trained" or "fresh"."""
     model = shipped_teacher()

@@ -16,7 +16,7 @@ from torch import Tensor
 from firsthand.grnn.lab.measures import HEADLINE
 from firsthand.grnn.lab.runs import LONG, Outcome, outcome
 from firsthand.grnn.victims import face_batch
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.provenance import processor
 from firsthand.kit.train.weights import ship, shipped
 
@@ -44,7 +44,7 @@ def main() -> None:
     ship("grnn_gallery", {"found": images, "psnr": torch.from_numpy(quality)}, card)
 
 
-@shared
+@cached
 def gallery() -> dict[str, Tensor]:
     """{"found", "truth": (20, 3, 32, 32) in [0, 1], "psnr": (20,) dB}, victim by victim."""
     tensors = shipped("grnn_gallery")

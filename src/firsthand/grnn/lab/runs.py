@@ -14,7 +14,7 @@ from firsthand.grnn.defences import DEFENCES, train_under
 from firsthand.grnn.gradients import shared_gradient, split_gradient
 from firsthand.grnn.networks import LeNet
 from firsthand.grnn.victims import face_batch, untrained_victim
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 
 LONG, SHORT = 1000, 600  # iterations: headline attacks, sweeps
 RECOVERED = 20.0  # dB from which an image counts as recovered; the mean of all other faces never reaches 22
@@ -72,7 +72,7 @@ class Outcome:
         return float((self.psnr >= RECOVERED).mean() >= SUCCESS)
 
 
-@shared
+@cached
 def trained_victim(epochs: int, seed: int) -> LeNet:
     """A LeNet for clothes after so many epochs."""
     if epochs == 0:
@@ -127,13 +127,13 @@ def run_case(case: Case, seed: int) -> tuple[Outcome, Reconstruction]:
     return outcome, result
 
 
-@shared
+@cached
 def outcome(case: Case, seed: int) -> Outcome:
     """`run_case`, once a process."""
     return run_case(case, seed)[0]
 
 
-@shared
+@cached
 def kept_accuracy(defence: str, seed: int) -> float:
     """Test accuracy (percent) on clothes of a model trained on gradients that passed a defence."""
     (x, y), (x_test, y_test) = fashion_mnist("train"), fashion_mnist("test")

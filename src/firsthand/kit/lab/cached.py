@@ -30,7 +30,7 @@ def account() -> Iterator[Cost]:
         _open.pop()
 
 
-def shared(function: F) -> F:
+def cached(function: F) -> F:
     """Like `functools.cache`, but a claim that finds the result ready is still told what it cost."""
     known: dict[Any, tuple[Any, float]] = {}
 

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 
-def together() -> int:
+def world_size() -> int:
     """How many processes share the work (1 without a group)."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
@@ -37,9 +37,9 @@ def gathered(own: Tensor) -> Tensor:
     A loss of the whole batch, computed by every process from this, has the whole batch's gradient once
     `DistributedDataParallel` has averaged: each process's share of it comes back once from every process.
     """
-    if together() == 1:
+    if world_size() == 1:
         return own
-    parts = [torch.zeros_like(own)] * together()
+    parts = [torch.zeros_like(own)] * world_size()
     parts[dist.get_rank()] = own
     return _Sum.apply(torch.cat(parts))
 
@@ -48,9 +48,9 @@ class _Whole:
     """Batch norm whose statistics are the whole batch's; torch's own SyncBatchNorm wants GPUs."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
-        if not self.training or together() == 1:
+        if not self.training or world_size() == 1:
             return super().forward(x)  # type: ignore[misc]
-        count = x.numel() // x.shape[1] * together()
+        count = x.numel() // x.shape[1] * world_size()
         shape, over = (-1, *[1] * (x.dim() - 2)), (0, *range(2, x.dim()))
         mean = _Sum.apply(x.sum(over)) / count
         centred = x - mean.view(shape)
@@ -78,7 +78,7 @@ WHOLE = {nn.BatchNorm1d: WholeBatchNorm1d, nn.BatchNorm2d: WholeBatchNorm2d}
 
 def over_the_whole_batch(model: Any) -> None:
     """Batch norms of a model see the whole batch from now on, where several processes share it."""
-    if together() == 1:
+    if world_size() == 1:
         return
     for layer in model.modules():
         if type(layer) in WHOLE:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from firsthand.errors import UserError
 from firsthand.kit.train.device import resolve_device
-from firsthand.kit.train.distributed import over_the_whole_batch, together
+from firsthand.kit.train.distributed import over_the_whole_batch, world_size
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def parameter_groups(
 
 
 @dataclass(frozen=True)
-class Share:
+class MicroBatch:
     """The part of a step's batch that one backward pass handles.
 
     Attributes:
@@ -101,13 +101,13 @@ class Share:
         """The shares that all processes handle at the same time, in the order in which `gathered` puts them."""
         if len(whole) % self.parts:
             raise UserError(f"A batch of {len(whole)} does not divide into {self.parts} equal parts.")
-        size, many = len(whole) // self.parts, together()
+        size, many = len(whole) // self.parts, world_size()
         first = self.part // many * many
         return whole[first * size : (first + many) * size]
 
     def own(self, turn: Any) -> Any:
         """This share of what `turn` gave."""
-        size, at = len(turn) // together(), self.part % together()
+        size, at = len(turn) // world_size(), self.part % world_size()
         return turn[at * size : (at + 1) * size]
 
 
@@ -157,13 +157,15 @@ def accelerator_for(device: str | torch.device = "auto", precision: str = "auto"
         AcceleratorState._reset_state(reset_partial_state=True)  # it remembers the last run's device for ever
         if where.index is not None:
             torch.cuda.set_device(where)
-    found = Accelerator(cpu=where.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
-    if found.num_processes != processes():
-        raise UserError(f"The launcher asks for {processes()} processes, but Accelerate runs {found.num_processes}.")
-    return found
+    accelerator = Accelerator(cpu=where.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
+    if accelerator.num_processes != processes():
+        raise UserError(
+            f"The launcher asks for {processes()} processes, but Accelerate runs {accelerator.num_processes}."
+        )
+    return accelerator
 
 
-Loss = Callable[[nn.Module, Share], Tensor]
+Loss = Callable[[nn.Module, MicroBatch], Tensor]
 
 
 def train(
@@ -242,11 +244,11 @@ def _one_step(wrapped, optimizer, loss, accelerator, step, parts, accumulate, se
     total = torch.zeros((), device=accelerator.device)
     optimizer.zero_grad(set_to_none=True)
     for turn in range(accumulate):
-        share = Share(step, turn * accelerator.num_processes + accelerator.process_index, parts, seed)
-        torch.manual_seed(share.generator(1).initial_seed() % 2**63 + share.part)  # dropout and its like
+        micro_batch = MicroBatch(step, turn * accelerator.num_processes + accelerator.process_index, parts, seed)
+        torch.manual_seed(micro_batch.generator(1).initial_seed() % 2**63 + micro_batch.part)  # dropout and its like
         final = turn == accumulate - 1
         with accelerator.accumulate() if final else accelerator.no_sync(wrapped):
-            value = loss(wrapped, share) / accumulate
+            value = loss(wrapped, micro_batch) / accumulate
             accelerator.backward(value)
         total += value.detach()
     if clip is not None:
@@ -291,11 +293,11 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) 
 
 def _checksum(content: dict[str, Tensor]) -> str:
     """Of names and bytes, whatever their order in the file."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in sorted(content):
-        found.update(f"{name} {content[name].dtype} {tuple(content[name].shape)}".encode())
-        found.update(content[name].flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
+        digest.update(f"{name} {content[name].dtype} {tuple(content[name].shape)}".encode())
+        digest.update(content[name].flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from firsthand.data.drawn.directions import angular_error, pitchyaw_to_vector
 from firsthand.data.drawn.heads import SOURCE, TARGET, Heads, heads, redrawn
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.provenance import processor
 from firsthand.kit.train.weights import ship, shipped
 from firsthand.nerfgaze import estimator as est
@@ -89,7 +89,7 @@ def main() -> None:
 # ---------------------------------------------------------------------------------------------- reading
 
 
-@shared
+@cached
 def shipped_judge() -> est.Estimator:
     """The estimator that judges: trained on true pictures of people and gazes that no model was trained on."""
     judge, begin = est.Estimator(), "judge."
@@ -98,7 +98,7 @@ def shipped_judge() -> est.Estimator:
     return judge.eval().requires_grad_(False)
 
 
-@shared
+@cached
 def shipped_pictures() -> Heads:
     """The drawn pictures to which those codes belong: the first KEPT of `runs.pictures`, and only they are drawn."""
     world = runs.people(SEED, replace(SOURCE, gaze=runs.WIDE))

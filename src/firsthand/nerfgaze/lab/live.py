@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from firsthand.data.drawn.heads import Heads, heads, redrawn
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.claims import Curve
 from firsthand.kit.train.weights import shipped
 from firsthand.nerfgaze.lab import runs
@@ -22,7 +22,7 @@ WAYS = torch.tensor([[0.0, 0.4], [0.25, 0.0], [0.0, -0.4]])
 POSES = torch.tensor([[0.0, -0.2], [0.0, 0.0], [0.0, 0.2]])
 
 
-@shared
+@cached
 def shipped_model() -> HeadModel:
     """The model that was trained for longer, with the codes of its ten people and of some of its pictures."""
     own = {n: value for n, value in shipped("nerfgaze").items() if n.split(".")[0] not in ("maps", "judge")}
@@ -36,7 +36,7 @@ def stranger(seed: int) -> Heads:
     return heads(77 + seed, 1, 1, replace(runs.SOURCE, first=4_000 + seed))
 
 
-@shared
+@cached
 def nearness(seed: int) -> dict[str, list[float]]:
     """PSNR in dB after each of STAGES: of the picture that was "given", and of WAYS and POSES, which were "not"."""
     one, model = stranger(seed), shipped_model()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from firsthand.data.drawn.directions import angular_error, pitchyaw_to_vector
 from firsthand.data.drawn.heads import redrawn
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.claims import NotTested
 from firsthand.nerfgaze import estimator as est
 from firsthand.nerfgaze.fields import FaceField
@@ -144,7 +144,7 @@ def turned(seed: int) -> Value:
     return _away("wide", "turned", seed), _away("wide", "trained", seed)
 
 
-@shared
+@cached
 def flat(where: str, seed: int) -> Tensor:
     """What the judge says (N, 2) of the pictures of the rival without space."""
     return est.estimated(judge(seed), runs.repainted(where, seed))
@@ -182,7 +182,7 @@ def strangers(seed: int) -> Value:
 # --------------------------------------------------------------------------------------------- separate codes
 
 
-@shared
+@cached
 def moved_elsewhere(kind: str, seed: int) -> float:
     """Mean change of the head, more than BESIDE pixels from any eye, when the gaze is turned round."""
     found, data = model(kind, seed), runs.learned_from(kind, seed)
@@ -200,7 +200,7 @@ def elsewhere(seed: int) -> Value:
     return moved_elsewhere("rotated", seed), moved_elsewhere("single", seed)
 
 
-@shared
+@cached
 def swapped_code(what: str, seed: int) -> dict[str, tuple[float, float]]:
     """What happens when "light", "identity" or "expression" is another person's.
 

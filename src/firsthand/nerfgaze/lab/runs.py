@@ -11,7 +11,7 @@ from torch import Tensor
 
 from firsthand.data.drawn.directions import angular_error, gaze_rotation, pitchyaw_to_vector, vector_to_pitchyaw
 from firsthand.data.drawn.heads import SOURCE, TARGET, Heads, World, heads, redrawn
-from firsthand.kit.lab.cached import shared
+from firsthand.kit.lab.cached import cached
 from firsthand.kit.lab.claims import NotTested
 from firsthand.nerfgaze import estimator as est
 from firsthand.nerfgaze.model import Codes, HeadModel, Sizes
@@ -59,7 +59,7 @@ def people(seed: int, world: World) -> World:
     return replace(world, first=10_000 * (seed + 1) + world.first)
 
 
-@shared
+@cached
 def pictures(name: str, seed: int) -> Heads:
     """Sets of a seed: "narrow" and "wide" to learn heads from, "source" with labels, of the same people; "source test"
     of five others; "target" and "unlabelled", of the same five people in the other world, "target others" of others."""
@@ -81,7 +81,7 @@ def learned_from(kind: str, seed: int) -> Heads:
     return pictures("narrow" if KINDS[kind][0] == NARROW else "wide", seed)
 
 
-@shared
+@cached
 def trained(kind: str, seed: int) -> tuple[HeadModel, list[float]]:
     """A model of KINDS, and its losses by step."""
     return train(recipe_of(kind), learned_from(kind, seed), seed)
@@ -92,7 +92,7 @@ def model(kind: str, seed: int) -> HeadModel:
     return trained(kind, seed)[0]
 
 
-@shared
+@cached
 def judge(seed: int) -> est.Estimator:
     """An estimator that took no part in any training: other people, wider gaze and poses than anybody is asked for."""
     world = people(seed, World(gaze=0.75, pose=0.65, first=2000))
@@ -172,7 +172,7 @@ def requests(seed: int, data: Heads, where: str, most: float) -> tuple[Tensor, T
     return rows, gaze, pose
 
 
-@shared
+@cached
 def redirection(kind: str, where: str, seed: int) -> Redirected:
     """A model's answers to `requests`."""
     found, data = model(kind, seed), learned_from(kind, seed)
@@ -187,14 +187,14 @@ def judged(made: Labelled, of: Heads, gaze: Tensor, pose: Tensor, seed: int) -> 
     return Redirected(made.images, true.images, made.labels, said[0], said[1], true.eyes)
 
 
-@shared
+@cached
 def turner(seed: int) -> Turner:
     """The rival without space."""
     lr = chosen().get("turner", 2e-3)
     return train_turner(pictures("wide", seed), steps=TURNS, gaze=WIDE, seed=seed, lr=lr)
 
 
-@shared
+@cached
 def repainted(where: str, seed: int) -> Tensor:
     """Its pictures of `requests`; it is given true pictures of the heads turned as asked, and turns the eyes."""
     data = pictures("wide", seed)
@@ -202,7 +202,7 @@ def repainted(where: str, seed: int) -> Tensor:
     return turner(seed).turned(redrawn(data.pick(rows), pose=pose), gaze)
 
 
-@shared
+@cached
 def strangers(seed: int) -> Redirected:
     """People whom the model has not seen, fitted with their gaze known, then redirected in range."""
     data = pictures("source test", seed).pick(list(range(60)))
@@ -216,7 +216,7 @@ def strangers(seed: int) -> Redirected:
 # ----------------------------------------------------------------------------------------------- estimators
 
 
-@shared
+@cached
 def drawn_people(seed: int, pose: float) -> tuple[Mixture, Tensor, Tensor]:
     """People who are not there, and gazes and poses asked of them."""
     generator = torch.Generator().manual_seed(2000 + seed)
@@ -224,7 +224,7 @@ def drawn_people(seed: int, pose: float) -> tuple[Mixture, Tensor, Tensor]:
     return of, asked(MADE, SOURCE.gaze, generator), pose * asked(MADE, 1.0, generator)
 
 
-@shared
+@cached
 def rendered(seed: int, pose: float = TARGET.pose) -> Labelled:
     """Pictures of them."""
     found, data = model("wide", seed), pictures("wide", seed)
@@ -245,7 +245,7 @@ def labelled(data: Heads) -> Labelled:
     return Labelled(data.images, est.labels_of(data), data.head, any_light(len(data)))
 
 
-@shared
+@cached
 def oracle(seed: int) -> Labelled:
     """True pictures of the source's people in the target's poses and light, as many as `rendered`."""
     world = people(seed, replace(TARGET, first=SOURCE.first))
@@ -265,7 +265,7 @@ LESSONS = (
 )
 
 
-@shared
+@cached
 def taught(lesson: str, seed: int) -> est.Estimator:
     """An estimator of LESSONS; all take as many steps. "near": renders in the source's poses.
 
@@ -309,7 +309,7 @@ def together(sets: list[Labelled]) -> Labelled:
     return Labelled(parts[0], parts[1], parts[2], parts[3])
 
 
-@shared
+@cached
 def target_error(lesson: str, seed: int, where: str = "target") -> float:
     """Of such an estimator, degrees, on one of `pictures`."""
     return error_at(taught(lesson, seed), where, seed)
@@ -318,7 +318,7 @@ def target_error(lesson: str, seed: int, where: str = "target") -> float:
 BEST = "jitter and made"  # the lesson from which adaptation starts, unless another is named
 
 
-@shared
+@cached
 def fitted(seed: int, start: str) -> Codes:
     """Codes of the unlabelled pictures; their gaze begins at what the estimator of a lesson says.
 
@@ -339,7 +339,7 @@ def in_head(said: Tensor, pose: Tensor) -> Tensor:
 ADAPTED = ("own", "source", "none", "pseudo", "norm")
 
 
-@shared
+@cached
 def adapted(how: str, seed: int, start: str) -> est.Estimator:
     """An estimator of a lesson adapted in one of the ways of ADAPTED; what it learned from before goes along."""
     before, data = taught(start, seed), pictures("unlabelled", seed)
@@ -368,7 +368,7 @@ def adapted(how: str, seed: int, start: str) -> est.Estimator:
     )  # fmt: skip
 
 
-@shared
+@cached
 def adapted_error(how: str, seed: int, where: str, start: str) -> float:
     """Of it, degrees, on "target" or "target others"."""
     return error_at(adapted(how, seed, start), where, seed)
