@@ -97,7 +97,7 @@ def faces(*, side: int = 32) -> Tensor:
 
 
 class InMemory:
-    """Batches from tensors that fit into memory: call it with a `Share` to get (images, labels) of that share.
+    """Batches from tensors that fit into memory: call it with a `MicroBatch` to get its (images, labels).
 
     Args:
         images: (N, C, H, W).
