@@ -177,8 +177,10 @@ def test_a_process_that_waits_for_a_processor_is_not_asleep() -> None:
         meter = Meter(process.pid)
         assert process.stdout is not None
         process.stdout.read(1)
-        while meter.look() == 0 or meter.asleep != asleep:  # it has just begun
+        meter.look()
+        while meter.asleep != asleep:  # it has just begun
             time.sleep(0.05)
+            meter.look()
         for _ in range(20):
             meter.look()
             assert meter.asleep == asleep

@@ -8,12 +8,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from firsthand.coursework.wire import Made, WireError, pack, parse, unpack, write
 
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner),
@@ -27,11 +28,13 @@ def _there_and_back(value):
     return unpack(parse(stream.getvalue())["value"])
 
 
+@UNTIMED
 @given(PLAIN)
 def test_plain_values_survive(value) -> None:
     assert _there_and_back(value) == value
 
 
+@UNTIMED
 @given(arrays(np.float64, (2, 3)))
 def test_arrays_survive_to_the_bit(value) -> None:
     assert _there_and_back(value).tobytes() == value.tobytes()
