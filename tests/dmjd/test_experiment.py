@@ -83,7 +83,7 @@ def test_the_papers_first_steps_on_a_tiny_folder(tiny_imagenet, tmp_path):
     tuned = run(with_data(tuning, str(tiny_imagenet)), device="cpu", progress=False)
     assert tuned.arrays["loss"].tolist() == pytest.approx([np.log(2)], abs=0.05)
     assert 0 <= tuned.metrics["accuracy"] <= 1
-    with pytest.raises(UserError, match="lacks"):
+    with pytest.raises(UserError, match="does not fit large"):
         pretrained_classifier(replace(tuning, size="large"), 0, 2, 0.0)
 
 

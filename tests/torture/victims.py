@@ -40,7 +40,7 @@ def fonts(folder: Path) -> None:
 
     from firsthand.data.readers.glyphs import shipped
     from firsthand.dgfont import training as module
-    from firsthand.dgfont.lab.pipeline import TINY
+    from firsthand.dgfont.lab.config import TINY
 
     torch.set_num_threads(1)
     module.SAVE_EVERY = 1

@@ -218,10 +218,10 @@ def interact(
     Raises:
         ValueError: an unknown choice, or more pictures than the pool has.
     """
-    if rounds * pictures > len(pool):
-        raise ValueError(f"{rounds} rounds of {pictures} pictures need as many; the pool has {len(pool)}.")
     if choose not in ("uncertain", "random"):
         raise ValueError(f"Unknown choice {choose!r}: choose uncertain or random.")
+    if rounds * pictures > len(pool):
+        raise ValueError(f"{rounds} rounds of {pictures} pictures need as many; the pool has {len(pool)}.")
     how, rng, hashes = how or Update(), np.random.default_rng([seed, 70]), pool.hashes()
     left, found, lessons = list(range(len(pool))), [], None
     for number in range(1, rounds + 1):
