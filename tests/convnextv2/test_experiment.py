@@ -26,6 +26,7 @@ from firsthand.kit.train.loop import Cosine, MicroBatch, parameter_groups, save_
 HERE = Path(__file__).parent
 
 
+@pytest.mark.slow
 def test_smoke_gives_the_same_result_twice():
     first, second = (run(PRESETS["smoke"], progress=False) for _ in range(2))
     assert first.to_json() == second.to_json()

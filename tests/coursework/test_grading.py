@@ -69,6 +69,7 @@ def test_an_empty_submission_gets_none() -> None:
     assert _points({1: "double = ...", 2: "number = ...", 3: "def turn(m): ..."}) == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_wrong_and_crashing_answers_lose_their_own_points_only() -> None:
     assert _points({**RIGHT, 1: "def double(x):\n    return x"}) == [0, 1, 3]
     assert _points({**RIGHT, 2: "number = 1 / 0"}) == [2, 0, 3]
@@ -76,6 +77,7 @@ def test_wrong_and_crashing_answers_lose_their_own_points_only() -> None:
     assert _points({**RIGHT, 1: "import os\nos._exit(1)"}) == [0, 1, 3]
 
 
+@pytest.mark.slow
 def test_an_endless_loop_loses_its_own_points_only() -> None:
     marks = grading.grade_one(_notebook({**RIGHT, 3: "while True: pass"}), EDITION, Limits(seconds=5))
     assert [mark.points for mark in marks] == [2, 1, 0]
@@ -91,6 +93,7 @@ def test_after_an_endless_loop_the_rest_is_told_that_there_was_no_time() -> None
 SPIN = "import time\nbegin = time.process_time()\nwhile time.process_time() - begin < {}:\n    pass\n"
 
 
+@pytest.mark.slow
 def test_neither_set_up_nor_cells_that_are_run_again_are_charged() -> None:
     """Set-up takes more than the limit, and so does exercise 1 twice, since exercise 2 kills its process."""
     edition = replace(EDITION, setup=f"import numpy as np\n{SPIN.format(5)}")
@@ -160,6 +163,7 @@ def _table(folder: Path) -> dict[str, str]:
         return {row["student"]: row["points"] for row in csv.DictReader(lines)}
 
 
+@pytest.mark.slow
 def test_a_folder_becomes_a_table_and_pages(course: tuple[Path, Path]) -> None:
     reports = grade(*course)
     assert _table(course[0]) == {"ada": "6", "bob": "1", "cyd": "0", "'=2+3": "0"}
@@ -170,6 +174,7 @@ def test_a_folder_becomes_a_table_and_pages(course: tuple[Path, Path]) -> None:
     assert "1 of 6 points" in page
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_doubles_nothing(course: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     folder, edition = course
     calls: list[str] = []
@@ -191,6 +196,7 @@ def test_a_killed_run_goes_on_and_doubles_nothing(course: tuple[Path, Path], mon
     assert _table(folder) == {"ada": "6", "bob": "1", "cyd": "0", "'=2+3": "0"}
 
 
+@pytest.mark.slow
 def test_what_is_graded_is_kept_until_it_changes(course: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     folder, edition = course
     grade(folder, edition)
@@ -204,6 +210,7 @@ def test_what_is_graded_is_kept_until_it_changes(course: tuple[Path, Path], monk
     assert _table(folder)["bob"] == "6"
 
 
+@pytest.mark.slow
 def test_marks_do_not_leave_the_folder(course: tuple[Path, Path]) -> None:
     folder, edition = course
     before = {file.relative_to(folder.parent) for file in folder.parent.rglob("*")}
@@ -229,12 +236,14 @@ def test_the_marked_cell_counts_and_a_scratch_cell_does_not() -> None:
     assert grading.grade_one(book, EDITION, Limits(seconds=30))[0].points == 2
 
 
+@pytest.mark.slow
 def test_magics_display_and_the_value_of_check_do_no_harm() -> None:
     answer = "%matplotlib inline\n" + RIGHT[1] + "\ndisplay(double(2))\nassert check('toy', 1, double).passed"
     assert _points({1: answer})[0] == 2
     assert _points({1: RIGHT[1], 2: "!ls\nnumber = (10\n % 4) / 4"})[1] == 1
 
 
+@pytest.mark.slow
 def test_after_a_killed_process_earlier_answers_are_there_again() -> None:
     answers = {
         1: "def double(x):\n    return 2 * x\nhelper = 1",
@@ -260,6 +269,7 @@ def test_points_that_were_earned_stay_when_a_sandbox_cannot_start_again(monkeypa
     assert marks[2].message == grading.NOT_STARTED
 
 
+@pytest.mark.slow
 def test_a_sandbox_that_cannot_be_set_up_makes_no_mark(
     course: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +294,7 @@ time.sleep(100_000)
 """
 
 
+@pytest.mark.slow
 def test_a_submission_that_never_reads_cannot_hold_the_grader() -> None:
     answers = {1: HANG, 2: "number = 0.5  " + "#" * 90_000, 3: RIGHT[3]}
     marks = grading.grade_one(_notebook(answers), EDITION, Limits(seconds=2, patience=2))
@@ -312,6 +323,7 @@ ODD = {
 }
 
 
+@pytest.mark.slow
 def test_odd_files_cost_their_own_marks_only(course: tuple[Path, Path]) -> None:
     folder, edition = course
     for number, text in enumerate(ODD.values()):
@@ -336,6 +348,7 @@ def test_two_submissions_of_one_student_are_refused(course: tuple[Path, Path]) -
         grade(folder, edition)
 
 
+@pytest.mark.slow
 def test_what_a_hidden_test_forbids_is_refused() -> None:
     test = HiddenTest(1, "Double", 2, "double", "# without: operator.mul\n" + DOUBLE)
     edition = Edition("toy", "99_toy", "import numpy as np", (test,))
@@ -344,6 +357,7 @@ def test_what_a_hidden_test_forbids_is_refused() -> None:
     assert grading.grade_one(_notebook({1: RIGHT[1]}), edition, Limits(seconds=30))[0].points == 2
 
 
+@pytest.mark.slow
 def test_a_large_cell_is_not_even_read() -> None:
     assert _points({1: "x;" * 400_000 + "\n" + RIGHT[1]})[0] == 0
     assert _points({1: "x;" * 400_000}, marked=False)[0] == 0
@@ -352,6 +366,7 @@ def test_a_large_cell_is_not_even_read() -> None:
 # ------------------------------------------------------------------------------------------------------ hand-ins
 
 
+@pytest.mark.slow
 def test_notebooks_by_other_names_are_graded_and_everything_else_is_listed(course: tuple[Path, Path]) -> None:
     folder, edition = course
     for name in ("eve/99_toy.ipynb.txt", "fay/99_toy.IPYNB", "gus/99_TOY.ipynb", "hal__99_toy.ipynb.json"):
@@ -409,6 +424,7 @@ def test_split_merged_and_commented_cells_get_their_points() -> None:
     assert [(mark.points, mark.warning) for mark in marks] == [(2, ""), (1, ""), (3, "")]
 
 
+@pytest.mark.slow
 def test_an_old_copy_is_warned_of_on_the_page_and_in_the_table(course: tuple[Path, Path]) -> None:
     folder, edition = course
     book = _notebook(RIGHT)

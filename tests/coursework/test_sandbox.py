@@ -144,6 +144,7 @@ def test_an_endless_loop_ends_by_its_processor_time() -> None:
     assert _end_of("while True: pass", Limits(seconds=1)) == TIMES_UP
 
 
+@pytest.mark.slow
 def test_what_was_computed_before_the_time_was_allowed_is_free() -> None:
     with Sandbox(Limits(seconds=60)) as sandbox:
         assert _run(sandbox, SPIN.format(2)) == "done"
@@ -190,11 +191,13 @@ def test_a_process_that_waits_for_a_processor_is_not_asleep() -> None:
 
 @pytest.mark.skipif(not LINUX, reason="from /proc")
 @pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.slow
 def test_the_time_of_children_counts_whether_or_not_they_are_waited_for(waits: bool) -> None:
     source = "import time\n" + FORKS.format("signal.SIG_DFL" if waits else "signal.SIG_IGN", waits)
     assert "Out of time" in _end_of(source, Limits(seconds=3, patience=1e6))
 
 
+@pytest.mark.slow
 def test_without_a_meter_the_systems_limit_ends_it_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("firsthand.coursework.meter.LINUX", False)
     for unsafe in (False, True):
@@ -232,6 +235,7 @@ def test_a_forged_answer_is_no_more_than_an_answer(sandbox: Sandbox) -> None:
     )
 
 
+@pytest.mark.slow
 def test_nothing_is_left_running() -> None:
     with Sandbox(Limits(seconds=20)) as sandbox:
         assert _run(sandbox, "import os\nif os.fork() == 0:\n    while True: pass") == "done"

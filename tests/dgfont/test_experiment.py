@@ -19,6 +19,7 @@ FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 SMOKE = PRESETS["smoke"]
 
 
+@pytest.mark.slow
 def test_a_smoke_run_scores_kept_characters_in_both_kinds_of_fonts() -> None:
     result = run(SMOKE, seed=1, device="cpu", progress=False)
     assert result.arrays["made"].shape == result.arrays["true"].shape == (5, 40, 32, 32)
@@ -48,6 +49,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         glyphs_of(PRESETS["paper"])
 
 
+@pytest.mark.slow
 def test_a_run_with_a_folder_for_checkpoints_goes_on(tmp_path: Path) -> None:
     config = replace(SMOKE, out=str(tmp_path))
     first = run(config, device="cpu")

@@ -338,7 +338,10 @@ def test_every_variant_can_be_trained(monkeypatch) -> None:
     monkeypatch.setattr(runs, "BRANCH", 1)
     monkeypatch.setattr(evaluation, "READER_STEPS", 2)
     assert not runs.legible(train(TINY, shipped(), 77), 77)
-    monkeypatch.setattr(runs, "legible", lambda model, seed: True)  # else each began anew
+    monkeypatch.setattr(runs, "legible", lambda model, seed: False)
+    assert runs._begun(78, "none")[1] == runs.AGAIN == 1  # it begins anew as often as it may
+    monkeypatch.setattr(runs, "legible", lambda model, seed: True)
+    assert runs._begun(79, "none")[1] == 0
     for variant in (*runs.VARIANTS, *runs.BRANCHES):
         made = runs.made(77, variant, evaluation.Task.chosen(shipped(), [31], [150], False))
         assert made.shape == (1, 1, 32, 32), variant

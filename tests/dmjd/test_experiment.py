@@ -21,6 +21,7 @@ from firsthand.kit.train.large import accumulation
 from firsthand.kit.train.loop import Cosine, parameter_groups
 
 
+@pytest.mark.slow
 def test_smoke_gives_the_same_result_twice():
     first, second = (run(PRESETS["smoke"], device="cpu", progress=False) for _ in range(2))
     assert first.to_json() == second.to_json()

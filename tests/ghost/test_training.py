@@ -117,6 +117,7 @@ def test_every_gate_teaches_and_only_trained_ones_learn(gate):
     assert not any(p.grad is not None for p in teacher.parameters())
 
 
+@pytest.mark.slow
 def test_allocations_of_the_evidence(monkeypatch):
     monkeypatch.setattr(runs, "teacher", lambda seed: _detector())
     small, cheap = runs.allocation("size", 900), runs.allocation("operations", 900)
@@ -151,6 +152,7 @@ def test_how_near_the_formula_is(monkeypatch):
     assert [measures.formula_near(gap, 0)[0] for gap in (0, 1, 2)] == [5 / 8, 6 / 8, 7 / 8]
 
 
+@pytest.mark.slow
 def test_the_smallest_run_repeats():
     first, again = (run(PRESETS["smoke"], device="cpu", progress=False) for _ in range(2))
     assert first.to_json() == again.to_json()

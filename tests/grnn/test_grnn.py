@@ -230,6 +230,7 @@ def test_the_victim_stays_as_it_is():
     assert model.training
 
 
+@pytest.mark.slow
 def test_many_victims_get_the_results_of_single_calls():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

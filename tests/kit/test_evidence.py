@@ -273,6 +273,7 @@ def test_statistical_claims_have_five_seeds_and_few_are_untested(key):
 
 
 @pytest.mark.parametrize("key", chapters())
+@pytest.mark.slow
 def test_one_cell_drawn_by_the_commit_is_found_again(key):
     head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout
     content = evidence.load(key)

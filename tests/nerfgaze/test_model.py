@@ -232,6 +232,7 @@ def test_labels_of_renders_are_in_the_cameras_frame() -> None:
 # ------------------------------------------------------------------------------------------------ estimators
 
 
+@pytest.mark.slow
 def test_an_estimator_learns_and_jitter_leaves_the_head_where_it_is() -> None:
     data = heads(5, 48, 12)
     labels = est.labels_of(data)

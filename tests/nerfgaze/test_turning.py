@@ -23,6 +23,7 @@ def test_patches_hold_every_eye_and_go_back_where_they_were() -> None:
     assert not (data.eyes & ~marked).any()
 
 
+@pytest.mark.slow
 def test_a_turner_changes_its_patches_alone_and_learns_to_turn() -> None:
     data = heads(2, 60, 3)
     wanted = data.gaze.roll(1, 0)
